@@ -1,0 +1,1 @@
+"""What the services share. Imports neither `services` nor any Azure package."""

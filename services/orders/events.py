@@ -1,0 +1,185 @@
+"""What can happen to an order. The types in PUBLISHED also go to the topic `order-events`.
+
+    created -> inventory_reserved -> payment_processed -> (shipping_requested) -> shipping_created -> completed
+    any failure or a cancellation: cancellation_started -> the undos, in reverse -> cancelled
+    an undo that does not succeed: needs_attention, and on with the undos
+"""
+
+from dataclasses import dataclass
+
+from core.contracts import contract, contract_name
+
+
+@dataclass(frozen=True, slots=True)
+class OrderLine:
+    """`unit_price` in minor units. An order may have several lines of one SKU, at different prices."""
+
+    sku: str
+    quantity: int
+    unit_price: int
+
+
+@dataclass(frozen=True, slots=True)
+class ShippingAddress:
+    """`country` is an ISO 3166-1 alpha-2 code."""
+
+    name: str
+    street: str
+    city: str
+    postal_code: str
+    country: str
+
+
+@contract("orders.created")
+@dataclass(frozen=True, slots=True)
+class OrderCreated:
+    """`total` in minor units of `currency`; `request_digest` tells a repeat of the request from another one."""
+
+    order_id: str
+    customer_id: str
+    currency: str
+    total: int
+    lines: tuple[OrderLine, ...]
+    shipping_address: ShippingAddress
+    payment_method: str
+    delivery: str
+    request_digest: str
+
+
+@contract("orders.inventory_reserved")
+@dataclass(frozen=True, slots=True)
+class InventoryReserved:
+    order_id: str
+
+
+@contract("orders.payment_processed")
+@dataclass(frozen=True, slots=True)
+class PaymentProcessed:
+    order_id: str
+    payment_id: str
+    amount: int
+    currency: str
+
+
+@contract("orders.shipping_requested")
+@dataclass(frozen=True, slots=True)
+class ShippingRequested:
+    """From here on the customer can no longer cancel."""
+
+    order_id: str
+
+
+@contract("orders.shipping_created")
+@dataclass(frozen=True, slots=True)
+class ShippingCreated:
+    order_id: str
+    shipment_id: str
+    tracking_number: str
+
+
+@contract("orders.completed")
+@dataclass(frozen=True, slots=True)
+class OrderCompleted:
+    order_id: str
+
+
+@contract("orders.cancel_requested")
+@dataclass(frozen=True, slots=True)
+class CancelRequested:
+    """By the customer, before shipping was requested."""
+
+    order_id: str
+    reason: str
+
+
+@contract("orders.cancellation_started")
+@dataclass(frozen=True, slots=True)
+class CancellationStarted:
+    """`reason` is `customer_request`, `<step>_failed:<code>` or `<step>_timed_out`; `undo` names the steps to undo,
+    in the order in which they are undone."""
+
+    order_id: str
+    reason: str
+    undo: tuple[str, ...]
+
+
+@contract("orders.shipping_cancelled")
+@dataclass(frozen=True, slots=True)
+class ShippingCancelled:
+    order_id: str
+
+
+@contract("orders.payment_refunded")
+@dataclass(frozen=True, slots=True)
+class PaymentRefunded:
+    """`amount` is 0 when nothing had been charged."""
+
+    order_id: str
+    amount: int
+    currency: str
+
+
+@contract("orders.inventory_released")
+@dataclass(frozen=True, slots=True)
+class InventoryReleased:
+    order_id: str
+
+
+@contract("orders.cancelled")
+@dataclass(frozen=True, slots=True)
+class OrderCancelled:
+    order_id: str
+    reason: str
+
+
+@contract("orders.needs_attention")
+@dataclass(frozen=True, slots=True)
+class NeedsAttention:
+    """The undo of `step` had no answer after `attempts` attempts; the saga goes on trying."""
+
+    order_id: str
+    step: str
+    attempts: int
+
+
+@contract("orders.late_reply")
+@dataclass(frozen=True, slots=True)
+class LateReply:
+    """A reply that nobody waits for any more. Changes nothing; `reply_type` and `reply_id` say what it was."""
+
+    order_id: str
+    reply_type: str
+    reply_id: str
+
+
+type OrderEvent = (
+    OrderCreated
+    | InventoryReserved
+    | PaymentProcessed
+    | ShippingRequested
+    | ShippingCreated
+    | OrderCompleted
+    | CancelRequested
+    | CancellationStarted
+    | ShippingCancelled
+    | PaymentRefunded
+    | InventoryReleased
+    | OrderCancelled
+    | NeedsAttention
+    | LateReply
+)
+
+PUBLISHED = frozenset(
+    contract_name(cls)
+    for cls in (
+        OrderCreated,
+        InventoryReserved,
+        PaymentProcessed,
+        ShippingCreated,
+        OrderCompleted,
+        PaymentRefunded,
+        InventoryReleased,
+        OrderCancelled,
+        NeedsAttention,
+    )
+)

@@ -1,0 +1,1 @@
+"""Parcels: shipments ordered from a carrier."""
