@@ -6,6 +6,7 @@
 """
 
 from dataclasses import dataclass
+from datetime import datetime
 
 from core.contracts import contract, contract_name
 
@@ -44,6 +45,7 @@ class OrderCreated:
     payment_method: str
     delivery: str
     request_digest: str
+    placed_at: datetime
 
 
 @contract("orders.inventory_reserved")
