@@ -67,11 +67,14 @@ class DeadLetter:
 
 class Bus(Protocol):
     async def send(self, entity: str, messages: Sequence[OutgoingMessage]) -> None:
-        """Send to a queue or topic, all or nothing. Raises EntityNotFound, MessageTooLarge, TransientBusError."""
+        """Send to a queue or topic, all or nothing. Raises EntityNotFound, MessageTooLarge,
+        TransientBusError.
+        """
         ...
 
     async def receive_dead_letters(self, entity: str, limit: int) -> Sequence[DeadLetter]:
-        """Peek-lock up to `limit` messages of the dead-letter queue of a queue or of `topic/Subscriptions/name`.
+        """Peek-lock up to `limit` messages of the dead-letter queue of a queue or of
+        `topic/Subscriptions/name`.
 
         Answers at once, with what there is.
         """

@@ -1,7 +1,8 @@
 """Message and event types: frozen dataclasses, registered once by type and version.
 
-`@contract("payments.charge")` names a class; `encode` and `decode` go between instances and JSON. What arrives is
-validated: an unknown field, a missing one or a wrong type raises InvalidContract, which names the field.
+`@contract("payments.charge")` names a class; `encode` and `decode` go between instances and JSON. What
+arrives is validated: an unknown field, a missing one or a wrong type raises InvalidContract, which names
+the field.
 """
 
 from collections.abc import Callable
@@ -27,14 +28,15 @@ class Contract(Protocol):
     __dataclass_fields__: Any
 
 
-
 _classes: dict[tuple[str, int], type] = {}
 _names: dict[type, tuple[str, int]] = {}
 _adapters: dict[type, TypeAdapter[Any]] = {}
 
 
 def contract[T](name: str, version: int = 1) -> Callable[[type[T]], type[T]]:
-    """Register a frozen dataclass as `<service>.<name>`; a later version of the same name registers beside it."""
+    """Register a frozen dataclass as `<service>.<name>`; a later version of the same name registers
+    beside it.
+    """
 
     def register(cls: type[T]) -> type[T]:
         if not is_dataclass(cls) or not cls.__dataclass_params__.frozen:  # type: ignore[attr-defined]
@@ -68,7 +70,7 @@ def encode(instance: object) -> JsonObject:
     return encoded
 
 
-def decode(name: str, data: object, version: int = 1) -> Any:
+def decode(name: str, data: object, version: int = 1) -> Any:  # noqa: ANN401  (the registered class)
     """Raises UnknownContract, InvalidContract."""
     cls = _classes.get((name, version))
     if cls is None:

@@ -1,7 +1,8 @@
 """The documents port: what Cosmos DB can really do, and no more.
 
-Containers, their partition key paths and TTLs are in `topology/cosmos.json`. An item is a JSON object with a string
-`id`, unique within its partition. The store adds `_etag` and `_ts` (epoch seconds of the last write) to what it returns.
+Containers, their partition key paths and TTLs are in `topology/cosmos.json`. An item is a JSON object with
+a string `id`, unique within its partition. The store adds `_etag` and `_ts` (epoch seconds of the last
+write) to what it returns.
 """
 
 from collections.abc import Sequence
@@ -171,7 +172,9 @@ class Stored:
 
 @dataclass(frozen=True, slots=True)
 class Query:
-    """All `where` hold. Without `partition` the query goes across partitions. `order_by` is a dotted field."""
+    """All `where` hold. Without `partition` the query goes across partitions. `order_by` is a dotted
+    field.
+    """
 
     where: tuple[Where, ...] = ()
     partition: str | None = None
@@ -202,7 +205,9 @@ class Documents(Protocol):
 
     async def upsert(self, container: str, partition: str, item: JsonObject) -> Stored: ...
 
-    async def replace(self, container: str, partition: str, item: JsonObject, etag: str | None = None) -> Stored:
+    async def replace(
+        self, container: str, partition: str, item: JsonObject, etag: str | None = None
+    ) -> Stored:
         """Raises DocumentNotFound, PreconditionFailed."""
         ...
 
@@ -222,7 +227,9 @@ class Documents(Protocol):
         """Raises DocumentNotFound, PreconditionFailed."""
         ...
 
-    async def batch(self, container: str, partition: str, operations: Sequence[WriteOperation]) -> Sequence[Stored | None]:
+    async def batch(
+        self, container: str, partition: str, operations: Sequence[WriteOperation]
+    ) -> Sequence[Stored | None]:
         """All or nothing within one partition; None stands for a deleted item.
 
         Raises what the failed operation raises alone, with its index in `operation`.

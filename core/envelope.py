@@ -1,7 +1,7 @@
 """The one envelope of commands, replies and events, with CloudEvents attribute names.
 
-On Service Bus: CorrelationId = order id, Subject = type, ContentType = application/json, `traceparent` also in the
-application properties. Ids come from business keys, never drawn at random.
+On Service Bus: CorrelationId = order id, Subject = type, ContentType = application/json, `traceparent` also
+in the application properties. Ids come from business keys, never drawn at random.
 """
 
 from dataclasses import dataclass
@@ -79,6 +79,11 @@ def from_json(body: bytes) -> Envelope:
         raw = orjson.loads(body)
     except orjson.JSONDecodeError as error:
         raise InvalidContract(f"body: not JSON: {error}") from error
+    return from_object(raw)
+
+
+def from_object(raw: object) -> Envelope:
+    """What `to_json` gives, read back. Raises InvalidContract."""
     if not isinstance(raw, dict):
         raise InvalidContract("body: must be a JSON object")
     for field in ("id", "type", "dataschema", "source", "subject", "time", "correlationid", "causationid"):

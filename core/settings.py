@@ -1,0 +1,86 @@
+"""Every setting of the app, read from the environment once, by the composition root."""
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+ADAPTERS = frozenset({"embedded"})
+LOG_LEVELS = frozenset({"DEBUG", "INFO", "WARNING", "ERROR"})
+LONGEST_S = 366 * 86400.0
+
+
+class InvalidSetting(ValueError):
+    """The message names the setting and the rule."""
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """Durations in seconds.
+
+    adapters: where messages and documents live.
+    step_timeout_s, step_attempts: how long the saga waits for a reply, and how often it sends a command.
+    undo_attempts: how often it sends an undo before the order needs attention.
+    attention_interval_s: how long it then waits before the next try; grows to an hour.
+    idle_s: after how long without an event a non-terminal order counts as idle.
+    gateway_timeout_s: how long a payment gateway or a carrier may take to answer.
+    hold_margin_s: how long stock stays held past the saga's own deadline.
+    """
+
+    adapters: str = "embedded"
+    step_timeout_s: float = 30.0
+    step_attempts: int = 3
+    undo_attempts: int = 5
+    attention_interval_s: float = 60.0
+    idle_s: float = 300.0
+    gateway_timeout_s: float = 10.0
+    hold_margin_s: float = 86400.0
+    log_level: str = "INFO"
+
+
+def read_settings(environment: Mapping[str, str]) -> Settings:
+    """Raises InvalidSetting. A setting that is absent or empty has its default."""
+    default = Settings()
+    return Settings(
+        adapters=_choice(environment, "ORDERFLOW_ADAPTERS", default.adapters, ADAPTERS),
+        step_timeout_s=_seconds(environment, "ORDERFLOW_STEP_TIMEOUT_SECONDS", default.step_timeout_s),
+        step_attempts=_count(environment, "ORDERFLOW_STEP_ATTEMPTS", default.step_attempts),
+        undo_attempts=_count(environment, "ORDERFLOW_UNDO_ATTEMPTS", default.undo_attempts),
+        attention_interval_s=_seconds(
+            environment, "ORDERFLOW_ATTENTION_INTERVAL_SECONDS", default.attention_interval_s
+        ),
+        idle_s=_seconds(environment, "ORDERFLOW_IDLE_SECONDS", default.idle_s),
+        gateway_timeout_s=_seconds(
+            environment, "ORDERFLOW_GATEWAY_TIMEOUT_SECONDS", default.gateway_timeout_s
+        ),
+        hold_margin_s=_seconds(environment, "ORDERFLOW_HOLD_MARGIN_SECONDS", default.hold_margin_s),
+        log_level=_choice(environment, "ORDERFLOW_LOG_LEVEL", default.log_level, LOG_LEVELS),
+    )
+
+
+def _seconds(environment: Mapping[str, str], name: str, default: float) -> float:
+    text = environment.get(name, "").strip()
+    if not text:
+        return default
+    try:
+        seconds = float(text)
+    except ValueError:
+        seconds = math.nan
+    if not 0 < seconds <= LONGEST_S:
+        raise InvalidSetting(f"{name}: must be a number of seconds above 0 and at most a year, not {text!r}")
+    return seconds
+
+
+def _count(environment: Mapping[str, str], name: str, default: int) -> int:
+    text = environment.get(name, "").strip()
+    if not text:
+        return default
+    if not (text.isascii() and text.isdecimal() and 1 <= int(text) <= 100):
+        raise InvalidSetting(f"{name}: must be a whole number from 1 to 100, not {text!r}")
+    return int(text)
+
+
+def _choice(environment: Mapping[str, str], name: str, default: str, choices: frozenset[str]) -> str:
+    text = environment.get(name, "").strip() or default
+    if text not in choices:
+        raise InvalidSetting(f"{name}: must be one of {', '.join(sorted(choices))}, not {text!r}")
+    return text
