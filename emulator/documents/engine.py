@@ -1,0 +1,227 @@
+"""The documents engine: what Cosmos DB does with items, on the emulator's store.
+
+Every public call is one request and is counted as one. A request that fails raises `RequestFailed` and has
+changed nothing. What can be is checked and serialised before the transaction, which holds up other writers.
+"""
+
+import asyncio
+from collections.abc import Mapping, Sequence
+from typing import Final
+
+from emulator.clock import Clock
+from emulator.documents import queries
+from emulator.documents.checks import Prepared, check_id, check_partition
+from emulator.documents.model import (
+    MAX_BATCH_OPERATIONS,
+    MAX_ITEM_BYTES,
+    Change,
+    Condition,
+    Container,
+    Json,
+    JsonObject,
+    Operation,
+    Patch,
+    PatchStep,
+    Remove,
+    RequestFailed,
+    Row,
+    Write,
+)
+from emulator.documents.writes import FEED_RANGES, FIND, as_item, make_ready, not_found, perform
+from emulator.metrics import Metrics
+from emulator.store import Store, Transaction
+
+__all__ = ["FEED_RANGES", "PURGE_INTERVAL_S", "DocumentsEngine"]
+
+PURGE_INTERVAL_S: Final = 60.0
+_PURGE_ROWS = 1000
+
+
+class DocumentsEngine:
+    def __init__(
+        self, store: Store, clock: Clock, containers: Mapping[str, Container], metrics: Metrics
+    ) -> None:
+        self._store = store
+        self._clock = clock
+        self._containers = containers
+        self._metrics = metrics
+        self._failing_until = 0.0
+        self._failure = (503, 0.0)
+        self._purger: asyncio.Task[None] | None = None
+
+    def start(self) -> None:
+        """Purge expired items from time to time. They are invisible without it, but take space."""
+        self._purger = asyncio.get_running_loop().create_task(self._purge_regularly())
+
+    def stop(self) -> None:
+        if self._purger is not None:
+            self._purger.cancel()
+            self._purger = None
+
+    def fail_until(self, epoch: float, *, retry_after_s: float | None = None) -> None:
+        """A fault for tests: until then every request fails, by 503, or by 429 when `retry_after_s` is given.
+
+        The change feed delivers nothing meanwhile.
+        """
+        self._failing_until = epoch
+        self._failure = (503, 0.0) if retry_after_s is None else (429, retry_after_s)
+
+    async def create(self, container: str, partition: str, item: Mapping[str, Json]) -> JsonObject:
+        """409 when an item of this id is in the partition."""
+        return await self._write(container, partition, Write("create", item))
+
+    async def read(self, container: str, partition: str, id: str) -> JsonObject:
+        target = self._request(container)
+        rows = self._store.read(FIND, (container, check_partition(partition), check_id(id)))
+        if not rows:
+            raise not_found(target, partition, id)
+        sequence, ts, body, expires = rows[0]
+        if expires is not None and expires <= self._clock.time():
+            raise not_found(target, partition, id)
+        return as_item(Row(sequence, ts, body))
+
+    async def upsert(self, container: str, partition: str, item: Mapping[str, Json]) -> JsonObject:
+        return await self._write(container, partition, Write("upsert", item))
+
+    async def replace(
+        self, container: str, partition: str, item: Mapping[str, Json], etag: str | None = None
+    ) -> JsonObject:
+        """404; 412 when the item has another ETag."""
+        return await self._write(container, partition, Write("replace", item, etag))
+
+    async def delete(self, container: str, partition: str, id: str, etag: str | None = None) -> None:
+        """404; 412 when the item has another ETag."""
+        await self._perform(container, partition, Remove(id, etag))
+
+    async def patch(
+        self,
+        container: str,
+        partition: str,
+        id: str,
+        steps: Sequence[PatchStep],
+        conditions: Sequence[Condition] = (),
+        etag: str | None = None,
+    ) -> JsonObject:
+        """404; 412 when the ETag or a condition does not hold; 400 for a path that is not there."""
+        return await self._write(container, partition, Patch(id, steps, conditions, etag))
+
+    async def batch(
+        self, container: str, partition: str, operations: Sequence[Operation]
+    ) -> list[JsonObject | None]:
+        """All or none, in order; None stands for a deleted item. A failure has the index of its operation."""
+        target = self._request(container)
+        check_partition(partition)
+        if not 1 <= len(operations) <= MAX_BATCH_OPERATIONS:
+            raise RequestFailed(
+                400, f"a batch has 1 to {MAX_BATCH_OPERATIONS} operations, this one has {len(operations)}"
+            )
+        ready = []
+        size = 0
+        for index, operation in enumerate(operations):
+            try:
+                prepared = make_ready(target, partition, operation)
+            except RequestFailed as failure:
+                failure.operation = index
+                raise
+            size += len(prepared.body) if isinstance(prepared, Prepared) else 0
+            ready.append(prepared)
+        if size > MAX_ITEM_BYTES:
+            raise RequestFailed(413, f"the batch has {size} bytes, {MAX_ITEM_BYTES} are allowed")
+
+        def work(transaction: Transaction) -> list[Row | None]:
+            now = self._clock.time()
+            rows = []
+            for index, operation in enumerate(ready):
+                try:
+                    rows.append(perform(transaction, target, partition, operation, now))
+                except RequestFailed as failure:
+                    failure.operation = index
+                    raise
+            return rows
+
+        return [None if row is None else as_item(row) for row in await self._store.write(work)]
+
+    async def query(
+        self,
+        container: str,
+        *,
+        where: Sequence[Condition] = (),
+        partition: str | None = None,
+        order_by: str | None = None,
+        descending: bool = False,
+        limit: int = 100,
+        continuation: str | None = None,
+    ) -> tuple[list[JsonObject], str | None]:
+        """A page and the token of the next one, None on the last. 400 for a token of another query."""
+        self._request(container)
+        if partition is not None:
+            check_partition(partition)
+        statement = queries.build(
+            container, self._clock.time(), where, partition, order_by, descending, limit, continuation
+        )
+        rows = self._store.read(statement.sql, statement.parameters)
+        items = [as_item(Row(*row[:3])) for row in rows[:limit]]
+        return items, statement.continuation(rows)
+
+    def changes(self, container: str, feed_range: int, after: int, limit: int) -> list[Change]:
+        """Items of one range written after the sequence `after` (0: from the beginning), in that order.
+
+        The latest version of each: of several writes only the last shows, a deleted or expired item never.
+        Sequences are given under the write lock, so none below one already seen appears later, whichever
+        process writes it. Not a counted request.
+        """
+        now = self._clock.time()
+        if now < self._failing_until:
+            return []
+        rows = self._store.read(
+            "SELECT sequence, ts, body FROM documents "
+            "WHERE container = ? AND feed_range = ? AND sequence > ? "
+            "AND (expires IS NULL OR expires > ?) ORDER BY sequence LIMIT ?",
+            (container, feed_range, after, now, limit),
+        )
+        return [Change(row[0], as_item(Row(*row))) for row in rows]
+
+    async def purge(self) -> int:
+        """Remove expired items for good; the number removed."""
+        now = self._clock.time()
+        expired = "SELECT sequence FROM documents WHERE expires <= ? LIMIT ?"
+        if not self._store.read(expired, (now, 1)):
+            return 0
+        return await self._store.write(
+            lambda transaction: (
+                transaction.execute(
+                    f"DELETE FROM documents WHERE sequence IN ({expired})", (now, _PURGE_ROWS)
+                ).rowcount
+            )
+        )
+
+    async def _purge_regularly(self) -> None:
+        while True:
+            await asyncio.sleep(PURGE_INTERVAL_S)
+            while await self.purge() == _PURGE_ROWS:
+                pass
+
+    async def _write(self, container: str, partition: str, operation: Write | Patch) -> JsonObject:
+        row = await self._perform(container, partition, operation)
+        assert row is not None  # noqa: S101  (only a delete leaves nothing)
+        return as_item(row)
+
+    async def _perform(self, container: str, partition: str, operation: Operation) -> Row | None:
+        target = self._request(container)
+        check_partition(partition)
+        ready = make_ready(target, partition, operation)
+        return await self._store.write(
+            lambda transaction: perform(transaction, target, partition, ready, self._clock.time())
+        )
+
+    def _request(self, container: str) -> Container:
+        self._metrics.document_request(container)
+        if self._failing_until and self._clock.time() < self._failing_until:
+            status, retry_after_s = self._failure
+            raise RequestFailed(status, "fault injected: the service is not available", None, retry_after_s)
+        found = self._containers.get(container)
+        if found is None:
+            raise RequestFailed(
+                400, f"there is no container {container!r}, only {', '.join(self._containers)}"
+            )
+        return found
