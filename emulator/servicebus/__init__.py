@@ -1,0 +1,1 @@
+"""A Service Bus namespace on the shared store: queues, topics with subscriptions, dead-letter queues."""

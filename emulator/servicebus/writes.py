@@ -1,0 +1,214 @@
+"""What the engine does inside a transaction. Each function is one step of a message's life and counts it."""
+
+from emulator.servicebus.entities import Entities, Mailbox, Target
+from emulator.servicebus.filters import takes
+from emulator.servicebus.messages import Message
+from emulator.servicebus.rows import CONTENT, STORED, Content, decode, parse_token
+from emulator.servicebus.schema import LOCKED, NEVER, READY, SCHEDULED
+from emulator.store import Transaction
+
+MAX_DUE_AT_ONCE = 500
+"""Messages moved in one transaction when many fall due together."""
+
+_INSERT = (
+    f"INSERT INTO bus_messages (entity, state, due_at, expires_at, enqueued_at, enqueue_sequence, {CONTENT}) "
+    "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
+)
+_REMEMBER = (
+    "INSERT INTO bus_seen VALUES (?, ?, ?) "
+    "ON CONFLICT (entity, message_id) DO UPDATE SET until = excluded.until WHERE until <= ?"
+)
+_FORGET = (
+    "DELETE FROM bus_seen WHERE (entity, message_id) IN "
+    "(SELECT entity, message_id FROM bus_seen WHERE until <= ? LIMIT 1000)"
+)
+_LOCK = (
+    f"UPDATE bus_messages SET state = {LOCKED}, lock = ?, owner = ?, due_at = ? WHERE sequence IN "
+    f"(SELECT sequence FROM bus_messages WHERE entity = ? AND state = {READY} AND due_at > ? "
+    "ORDER BY sequence LIMIT ?) "
+    f"RETURNING {STORED}"
+)
+_HELD = f"WHERE sequence = ? AND lock = ? AND entity = ? AND state = {LOCKED} AND due_at > ?"
+_COMPLETE = f"DELETE FROM bus_messages {_HELD}"
+_FIND = f"SELECT 1 FROM bus_messages {_HELD}"
+_RENEW = f"UPDATE bus_messages SET due_at = ? {_HELD}"
+_LOSE_COMPLETION = f"UPDATE bus_messages SET lock = NULL, owner = NULL, due_at = ? {_HELD}"
+_RELEASE = (
+    f"UPDATE bus_messages SET state = {READY}, lock = NULL, owner = NULL, due_at = expires_at, "
+    "delivery_count = delivery_count + 1 WHERE sequence = ? RETURNING delivery_count"
+)
+_DEAD_LETTER = (
+    f"UPDATE bus_messages SET entity = ?, state = {READY}, lock = NULL, owner = NULL, due_at = {NEVER}, "
+    f"expires_at = {NEVER}, reason = ?, description = ? WHERE sequence = ?"
+)
+_CANCEL = f"DELETE FROM bus_messages WHERE sequence = ? AND entity = ? AND state = {SCHEDULED}"
+_DUE = (
+    "SELECT sequence, entity, state FROM bus_messages WHERE due_at <= ? "
+    f"ORDER BY due_at, sequence LIMIT {MAX_DUE_AT_ONCE}"
+)
+_ACTIVATE = f"DELETE FROM bus_messages WHERE sequence = ? RETURNING {CONTENT}, due_at, expires_at"
+
+
+def accept(
+    tx: Transaction, target: Target, message: Message, content: Content, now: int, delay: int
+) -> tuple[int, int]:
+    """Put one message where it belongs. Returns its sequence number (0 for none) and when it falls due.
+
+    `delay` schedules the message that much later, in milliseconds.
+    """
+    if target.duplicate_window_ms is not None:
+        window = (target.id, message.message_id, now + target.duplicate_window_ms, now)
+        if tx.execute(_REMEMBER, window).rowcount == 0:
+            tx.count(target.path, "duplicates")
+            return 0, NEVER
+    time_to_live = target.time_to_live_ms
+    if message.time_to_live_s is not None:
+        time_to_live = min(time_to_live, round(message.time_to_live_s * 1000))
+    starts = (now if message.scheduled_for is None else round(message.scheduled_for * 1000)) + delay
+    if starts <= now:
+        return _enqueue(tx, target, message, content, now, time_to_live, None, first=True)
+    tx.count(target.path, "accepted")
+    expires = min(starts + time_to_live, NEVER)
+    row = (target.id, SCHEDULED, starts, expires, now, None, *content)
+    return tx.execute(_INSERT, row).lastrowid or 0, starts
+
+
+def _enqueue(
+    tx: Transaction,
+    target: Target,
+    message: Message,
+    content: Content,
+    now: int,
+    time_to_live: int,
+    number: int | None,
+    *,
+    first: bool,
+) -> tuple[int, int]:
+    """Make the message active. `first` tells that it was not accepted before, as scheduled."""
+    due = NEVER
+    for mailbox in target.mailboxes:
+        if target.is_topic and not takes(mailbox.rules, message):
+            continue
+        expires = min(now + min(time_to_live, mailbox.time_to_live_ms), NEVER)
+        row = (mailbox.id, READY, expires, expires, now, number, *content)
+        sequence = tx.execute(_INSERT, row).lastrowid or 0
+        if target.is_topic:
+            number = number or sequence
+        if first or target.is_topic:
+            tx.count(mailbox.path, "accepted")
+        tx.wake(mailbox.wake)
+        due = min(due, expires)
+    if target.is_topic:
+        return number or 0, due
+    return sequence, due
+
+
+def lock(
+    tx: Transaction, mailbox: Mailbox, limit: int, nonce: int, owner: str, now: int
+) -> list[tuple[object, ...]]:
+    """Rows with the columns STORED, in order."""
+    locked_until = now + mailbox.lock_ms
+    rows = tx.execute(_LOCK, (nonce, owner, locked_until, mailbox.id, now, limit)).fetchall()
+    if len(rows) > 1:
+        rows.sort(key=lambda row: row[7])
+    return rows
+
+
+def complete(tx: Transaction, mailbox: Mailbox, token: str, now: int) -> bool:
+    nonce, sequence = parse_token(token)
+    if tx.execute(_COMPLETE, (sequence, nonce, mailbox.id, now)).rowcount == 0:
+        return False
+    tx.count(mailbox.path, "completed")
+    return True
+
+
+def lose_completion(tx: Transaction, mailbox: Mailbox, token: str, now: int, after: int) -> bool:
+    """Answer a completion, and forget it: the message stays locked, by nobody, `after` milliseconds."""
+    nonce, sequence = parse_token(token)
+    return tx.execute(_LOSE_COMPLETION, (now + after, sequence, nonce, mailbox.id, now)).rowcount == 1
+
+
+def renew(tx: Transaction, mailbox: Mailbox, token: str, now: int) -> bool:
+    nonce, sequence = parse_token(token)
+    return tx.execute(_RENEW, (now + mailbox.lock_ms, sequence, nonce, mailbox.id, now)).rowcount == 1
+
+
+def abandon(tx: Transaction, mailbox: Mailbox, token: str, now: int) -> bool:
+    nonce, sequence = parse_token(token)
+    if tx.execute(_FIND, (sequence, nonce, mailbox.id, now)).fetchone() is None:
+        return False
+    _release(tx, mailbox, sequence)
+    return True
+
+
+def dead_letter(
+    tx: Transaction, mailbox: Mailbox, token: str, now: int, reason: str, description: str
+) -> bool:
+    nonce, sequence = parse_token(token)
+    if tx.execute(_FIND, (sequence, nonce, mailbox.id, now)).fetchone() is None:
+        return False
+    _move_to_dead_letters(tx, mailbox, sequence, reason, description)
+    return True
+
+
+def cancel_scheduled(tx: Transaction, target: Target, sequence: int) -> bool:
+    if tx.execute(_CANCEL, (sequence, target.id)).rowcount == 0:
+        return False
+    tx.count(target.path, "cancelled")
+    return True
+
+
+def do_what_is_due(tx: Transaction, entities: Entities, now: int) -> int:
+    """End locks, expire messages, activate scheduled ones, forget old message ids.
+
+    Returns when the next is due.
+    """
+    for sequence, entity, state in tx.execute(_DUE, (now,)).fetchall():
+        if state == SCHEDULED:
+            _activate(tx, entities.targets_by_id[entity], sequence, now)
+        elif state == LOCKED:
+            _release(tx, entities.mailboxes_by_id[entity], sequence)
+        else:
+            _expire(tx, entities.mailboxes_by_id[entity], sequence)
+    tx.execute(_FORGET, (now,))
+    next_due: int | None = tx.execute("SELECT min(due_at) FROM bus_messages").fetchone()[0]
+    return NEVER if next_due is None else next_due
+
+
+def _release(tx: Transaction, mailbox: Mailbox, sequence: int) -> None:
+    """A delivery failed: the message is free for the next one at once, or was delivered often enough."""
+    deliveries = tx.execute(_RELEASE, (sequence,)).fetchone()[0]
+    if mailbox.dead_letters is not None and deliveries >= mailbox.max_delivery_count:
+        description = f"Message could not be consumed after {mailbox.max_delivery_count} delivery attempts."
+        _move_to_dead_letters(tx, mailbox, sequence, "MaxDeliveryCountExceeded", description)
+    else:
+        tx.wake(mailbox.wake)
+
+
+def _expire(tx: Transaction, mailbox: Mailbox, sequence: int) -> None:
+    if mailbox.dead_letter_expired:
+        description = "The message expired and was dead lettered."
+        _move_to_dead_letters(tx, mailbox, sequence, "TTLExpiredException", description)
+    else:
+        tx.execute("DELETE FROM bus_messages WHERE sequence = ?", (sequence,))
+        tx.count(mailbox.path, "expired")
+
+
+def _move_to_dead_letters(
+    tx: Transaction, mailbox: Mailbox, sequence: int, reason: str, description: str
+) -> None:
+    dead_letters = mailbox.dead_letters
+    assert dead_letters is not None  # noqa: S101  (callers look: nothing moves out of a dead-letter queue)
+    tx.execute(_DEAD_LETTER, (dead_letters.id, reason, description, sequence))
+    tx.count(mailbox.path, "dead_lettered")
+    tx.count(dead_letters.path, "accepted")
+    tx.wake(dead_letters.wake)
+
+
+def _activate(tx: Transaction, target: Target, sequence: int, now: int) -> None:
+    *content, starts, expires = tx.execute(_ACTIVATE, (sequence,)).fetchone()
+    body: Content = tuple(content)
+    time_to_live = NEVER if expires >= NEVER else expires - starts
+    if target.is_topic:
+        tx.count(target.path, "completed")
+    _enqueue(tx, target, decode(body), body, now, time_to_live, sequence, first=False)
