@@ -74,7 +74,10 @@ class ShippingRequested:
 @contract("orders.shipping_created")
 @dataclass(frozen=True, slots=True)
 class ShippingCreated:
+    """`customer_id` is there for those who tell the customer."""
+
     order_id: str
+    customer_id: str
     shipment_id: str
     tracking_number: str
 
@@ -130,7 +133,10 @@ class InventoryReleased:
 @contract("orders.cancelled")
 @dataclass(frozen=True, slots=True)
 class OrderCancelled:
+    """`customer_id` is there for those who tell the customer."""
+
     order_id: str
+    customer_id: str
     reason: str
 
 
