@@ -1,0 +1,378 @@
+"""Each invariant holds on evidence of a sound run, and reports when one document or count is false."""
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from emulator.servicebus.accounting import Account
+from tools.evidence import Evidence, order_facts
+from tools.invariants import INVARIANTS, Violation, check
+
+type Documents = dict[str, list[dict[str, Any]]]
+
+LINES = [
+    {"sku": "A", "quantity": 1, "unit_price": 300},
+    {"sku": "B", "quantity": 2, "unit_price": 100},
+    {"sku": "B", "quantity": 1, "unit_price": 50},
+]
+CREATED = {"customer_id": "c1", "currency": "GBP", "total": 550, "lines": LINES}
+
+
+def event(stream: str, version: int, type_: str, **data: Any) -> dict[str, Any]:
+    return {
+        "id": str(version),
+        "stream": stream,
+        "kind": "event",
+        "version": version,
+        "type": f"orders.{type_}",
+        "time": "2026-01-01T00:00:00+00:00",
+        "data": data,
+    }
+
+
+def history(stream: str, *types: tuple[str, dict[str, Any]]) -> list[dict[str, Any]]:
+    return [event(stream, version, type_, **data) for version, (type_, data) in enumerate(types, start=1)]
+
+
+def completed_order(id: str) -> list[dict[str, Any]]:
+    steps = ("inventory_reserved", "payment_processed", "shipping_requested", "shipping_created", "completed")
+    return history(id, ("created", CREATED), *((step, {}) for step in steps))
+
+
+def cancelled_order(id: str) -> list[dict[str, Any]]:
+    """The carrier refused: what had been done is undone."""
+    return history(
+        id,
+        ("created", CREATED),
+        ("inventory_reserved", {}),
+        ("payment_processed", {}),
+        ("shipping_requested", {}),
+        ("cancellation_started", {"reason": "shipping_failed:no_route", "undo": ["payment", "inventory"]}),
+        ("payment_refunded", {}),
+        ("inventory_released", {}),
+        ("cancelled", {"reason": "shipping_failed:no_route"}),
+    )
+
+
+def snapshot(id: str, status: str, version: int) -> dict[str, Any]:
+    state = {"status": status, **CREATED}
+    return {"id": "snapshot", "stream": id, "kind": "snapshot", "version": version, "state": state}
+
+
+def listed(id: str, status: str, version: int) -> dict[str, Any]:
+    return {"id": id, "status": status, "version": version, **CREATED}
+
+
+def inbox(id: str, command: str, reply: str) -> dict[str, Any]:
+    return {"id": f"inbox:{id}:{command}", "stream": id, "kind": "inbox", "reply": {"type": reply}}
+
+
+def reservation(id: str, status: str, **replies: str | None) -> dict[str, Any]:
+    return {
+        "id": "reservation",
+        "order_id": id,
+        "status": status,
+        "commands": {
+            f"{id}:inventory.{command}": {"type": command, "reply": reply and {"type": f"inventory.{reply}"}}
+            for command, reply in replies.items()
+        },
+    }
+
+
+def hold(id: str, sku: str, quantity: int, state: str) -> dict[str, Any]:
+    return {
+        "id": f"hold:{id}",
+        "sku": sku,
+        "kind": "hold",
+        "order_id": id,
+        "quantity": quantity,
+        "state": state,
+    }
+
+
+def stock(sku: str, **figures: int) -> dict[str, Any]:
+    return {"id": "stock", "sku": sku, "kind": "stock", **figures}
+
+
+def movement(sku: str, number: int, quantity: int, reason: str | None = None) -> dict[str, Any]:
+    return {
+        "id": f"movement:{number}",
+        "sku": sku,
+        "kind": "movement",
+        "number": number,
+        "movement": "adjustment" if reason else "receipt",
+        "quantity": quantity,
+        "reason": reason,
+    }
+
+
+def sound() -> Documents:
+    """One completed and one cancelled order of SKUs A and B; 10 of each were received, 1 of A got lost."""
+    return {
+        "orders": [
+            *completed_order("good"),
+            snapshot("good", "completed", 6),
+            *cancelled_order("bad"),
+            snapshot("bad", "cancelled", 8),
+        ],
+        "order-list": [listed("good", "completed", 6), listed("bad", "cancelled", 8)],
+        "inventory": [
+            stock("A", received=10, adjusted=-1, available=8, held=0, shipped=1, version=5),
+            movement("A", 1, 10),
+            movement("A", 2, -1, "lost"),
+            hold("good", "A", 1, "committed"),
+            hold("bad", "A", 1, "released"),
+            stock("B", received=10, adjusted=0, available=7, held=0, shipped=3, version=4),
+            movement("B", 1, 10),
+            hold("good", "B", 3, "committed"),
+            hold("bad", "B", 3, "released"),
+        ],
+        "stock-levels": [
+            {"id": "A", "sku": "A", "available": 8, "held": 0, "shipped": 1},
+            {"id": "B", "sku": "B", "available": 7, "held": 0, "shipped": 3},
+        ],
+        "reservations": [
+            reservation("good", "committed", reserve="reserved"),
+            reservation("bad", "released", reserve="reserved", release="released"),
+        ],
+        "payments": [
+            inbox("good", "payments.charge", "payments.charged"),
+            inbox("bad", "payments.charge", "payments.charged"),
+            inbox("bad", "payments.refund", "payments.refunded"),
+        ],
+        "shipments": [
+            inbox("good", "shipping.create", "shipping.created"),
+            inbox("bad", "shipping.create", "shipping.refused"),
+        ],
+        "sandbox": [
+            {"id": "charge:good", "status": "charged", "amount": 550, "refunded": 0, "captures": 1},
+            {"id": "charge:bad", "status": "refunded", "amount": 550, "refunded": 550, "captures": 1},
+            {"id": "shipment:good", "status": "created"},
+        ],
+        "notifications": [],
+    }
+
+
+def evidence(documents: Documents, **fields: Any) -> Evidence:
+    messages = {"payments": Account(accepted=3, completed=2, held=1)}
+    return Evidence(
+        {container: tuple(items) for container, items in documents.items()},
+        **{"messages": messages, "accepted": frozenset({"good", "bad"}), **fields},
+    )
+
+
+def violations(documents: Documents, **fields: Any) -> list[Violation]:
+    return check(evidence(documents, **fields))
+
+
+def item(documents: Documents, container: str, id: str, key: str | None = None) -> dict[str, Any]:
+    [found] = [
+        item
+        for item in documents[container]
+        if item["id"] == id and key in (None, item.get("sku"), item.get("stream"), item.get("order_id"))
+    ]
+    return found
+
+
+def test_a_sound_run_violates_nothing() -> None:
+    assert violations(sound()) == []
+
+
+def test_an_empty_store_violates_nothing() -> None:
+    assert check(Evidence({}, {})) == []
+
+
+type Falsify = Callable[[Documents], object]
+
+FALSIFIED: dict[str, tuple[int, str, Falsify]] = {
+    "an order that rests halfway": (1, "good", lambda d: d["orders"].remove(item(d, "orders", "6", "good"))),
+    "a missing version": (1, "good", lambda d: d["orders"].remove(item(d, "orders", "3", "good"))),
+    "an impossible history": (
+        1,
+        "good",
+        lambda d: item(d, "orders", "2", "good").update(type="orders.completed"),
+    ),
+    "an undo that is not recorded": (
+        1,
+        "bad",
+        lambda d: item(d, "orders", "6", "bad").update(type="orders.late_reply"),
+    ),
+    "undos out of order": (
+        1,
+        "bad",
+        lambda d: item(d, "orders", "5", "bad")["data"].update(undo=["inventory", "payment"]),
+    ),
+    "a charge that nobody undid": (
+        1,
+        "bad",
+        lambda d: item(d, "orders", "5", "bad")["data"].update(undo=["inventory"]),
+    ),
+    "a total that is not the sum of the lines": (
+        1,
+        "good",
+        lambda d: item(d, "orders", "1", "good").update(data={**CREATED, "total": 5}),
+    ),
+    "an alert that stays open": (
+        1,
+        "good",
+        lambda d: d["notifications"].append(
+            {"id": "a", "kind": "alert", "order_id": "good", "status": "open"}
+        ),
+    ),
+    "figures that do not balance": (2, "A", lambda d: item(d, "inventory", "stock", "A").update(available=7)),
+    "a figure below zero": (
+        2,
+        "A",
+        lambda d: item(d, "inventory", "stock", "A").update(received=-1, adjusted=10),
+    ),
+    "shipped without a hold": (2, "A", lambda d: item(d, "inventory", "hold:good", "A").update(quantity=2)),
+    "a receipt that is not recorded": (
+        2,
+        "B",
+        lambda d: d["inventory"].remove(item(d, "inventory", "movement:1", "B")),
+    ),
+    "an adjustment without a reason": (
+        2,
+        "A",
+        lambda d: item(d, "inventory", "movement:2", "A").update(reason=None),
+    ),
+    "a completed order whose hold was not committed": (
+        2,
+        "B",
+        lambda d: item(d, "inventory", "hold:good", "B").update(state="held"),
+    ),
+    "a cancelled order that still holds": (
+        2,
+        "B",
+        lambda d: item(d, "inventory", "hold:bad", "B").update(state="held"),
+    ),
+    "a hold of no order": (2, "A", lambda d: d["inventory"].append(hold("ghost", "A", 1, "released"))),
+    "a second charge": (3, "good", lambda d: item(d, "sandbox", "charge:good").update(captures=2)),
+    "a refund that did not happen": (3, "bad", lambda d: item(d, "sandbox", "charge:bad").update(refunded=0)),
+    "a charge of another amount": (3, "good", lambda d: item(d, "sandbox", "charge:good").update(amount=1)),
+    "a completed order that was never charged": (
+        3,
+        "good",
+        lambda d: d["sandbox"].remove(item(d, "sandbox", "charge:good")),
+    ),
+    "a charge of no order": (
+        3,
+        "ghost",
+        lambda d: d["sandbox"].append(
+            {"id": "charge:ghost", "status": "charged", "amount": 1, "refunded": 0, "captures": 1}
+        ),
+    ),
+    "a completed order without a shipment": (
+        4,
+        "good",
+        lambda d: item(d, "sandbox", "shipment:good").update(status="cancelled"),
+    ),
+    "a shipment of a cancelled order": (
+        4,
+        "bad",
+        lambda d: d["sandbox"].append({"id": "shipment:bad", "status": "created"}),
+    ),
+    "a shipment of no order": (
+        4,
+        "ghost",
+        lambda d: d["sandbox"].append({"id": "shipment:ghost", "status": "created"}),
+    ),
+    "an order that is not listed": (5, "bad", lambda d: d["order-list"].pop()),
+    "a listed order that does not exist": (
+        5,
+        "ghost",
+        lambda d: d["order-list"].append(listed("ghost", "created", 1)),
+    ),
+    "a stale list": (5, "good", lambda d: item(d, "order-list", "good").update(status="created")),
+    "a stale snapshot": (5, "good", lambda d: item(d, "orders", "snapshot", "good").update(version=5)),
+    "stale stock levels": (5, "A", lambda d: item(d, "stock-levels", "A").update(available=9)),
+    "a SKU without a level": (5, "B", lambda d: d["stock-levels"].pop()),
+    "a command without an outcome": (6, "good:payments.charge", lambda d: d["payments"].pop(0)),
+    "a command with two outcomes": (
+        6,
+        "good:payments.charge",
+        lambda d: d["payments"].append(inbox("good", "payments.charge", "payments.charged")),
+    ),
+    "an outcome that the order contradicts": (
+        6,
+        "good:payments.charge",
+        lambda d: item(d, "payments", "inbox:good:payments.charge").update(
+            reply={"type": "payments.declined"}
+        ),
+    ),
+    "a reservation that never came to rest": (
+        6,
+        "bad:inventory.release",
+        lambda d: d["reservations"][1].update(
+            commands=reservation("bad", "releasing", reserve="reserved", release=None)["commands"]
+        ),
+    ),
+    "an outcome of a command that no order sent": (
+        6,
+        "ghost:payments.charge",
+        lambda d: d["payments"].append(inbox("ghost", "payments.charge", "payments.charged")),
+    ),
+}
+
+
+@pytest.mark.parametrize("name", FALSIFIED)
+def test_falsified_evidence_is_reported(name: str) -> None:
+    invariant, subject, falsify = FALSIFIED[name]
+    documents = sound()
+    falsify(documents)
+    assert (invariant, subject) in {(found.invariant, found.subject) for found in violations(documents)}
+
+
+def test_an_accepted_order_without_events_is_reported() -> None:
+    [found] = violations(sound(), accepted=frozenset({"good", "bad", "lost"}))
+    assert str(found) == "invariant 1: lost: was accepted and has no events"
+
+
+def needing_attention(alert: str) -> Documents:
+    documents = sound()
+    for container in documents:
+        documents[container] = [
+            item for item in documents[container] if "bad" not in (item.get("stream"), item["id"])
+        ]
+    documents["orders"] += [
+        *cancelled_order("bad")[:5],
+        event("bad", 6, "needs_attention", step="payment", attempts=5),
+        snapshot("bad", "needs_attention", 6),
+    ]
+    documents["order-list"].append(listed("bad", "needs_attention", 6))
+    documents["notifications"].append({"id": "a", "kind": "alert", "order_id": "bad", "status": alert})
+    documents["shipments"].append(inbox("bad", "shipping.create", "shipping.refused"))
+    documents["payments"].append(inbox("bad", "payments.charge", "payments.charged"))
+    return documents
+
+
+def test_while_faults_last_an_order_may_need_attention_with_an_open_alert() -> None:
+    assert violations(needing_attention("open"), faults_ended=False) == []
+
+
+def test_an_order_that_needs_attention_without_an_open_alert_is_reported() -> None:
+    [found] = violations(needing_attention("closed"), faults_ended=False)
+    assert (found.invariant, found.subject) == (1, "bad")
+
+
+def test_once_faults_have_ended_no_order_may_need_attention() -> None:
+    assert [(found.invariant, found.subject) for found in violations(needing_attention("open"))] == [
+        (1, "bad")
+    ]
+
+
+@pytest.mark.parametrize("completed", [1, 3])
+def test_a_lost_or_made_up_message_is_reported(completed: int) -> None:
+    [found] = violations(sound(), messages={"payments": Account(accepted=3, completed=completed, held=1)})
+    assert (found.invariant, found.subject) == (7, "payments")
+
+
+def test_every_invariant_has_evidence_against_it() -> None:
+    assert {invariant for invariant, _, _ in FALSIFIED.values()} | {7} == set(range(1, len(INVARIANTS) + 1))
+
+
+def test_a_late_reply_changes_nothing_of_an_order() -> None:
+    events = [*completed_order("good"), event("good", 7, "late_reply")]
+    facts = order_facts("good", events)
+    assert (facts.status, facts.version, facts.problems) == ("completed", 7, ())

@@ -1,0 +1,176 @@
+"""A small client of the HTTP API, for the tools and the tests."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import asdict, dataclass, field
+from typing import Any
+from urllib.parse import quote
+
+import aiohttp
+import orjson
+
+TERMINAL = frozenset({"completed", "cancelled"})
+LONGEST_WAIT_S = 30
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """`unit_price` in minor units."""
+
+    sku: str
+    quantity: int
+    unit_price: int
+
+
+@dataclass(frozen=True, slots=True)
+class Address:
+    name: str = "Ada Lovelace"
+    street: str = "12 St James's Square"
+    city: str = "London"
+    postal_code: str = "SW1Y 4JH"
+    country: str = "GB"
+
+
+@dataclass(frozen=True, slots=True)
+class NewOrder:
+    customer_id: str
+    lines: tuple[Line, ...]
+    currency: str = "GBP"
+    shipping_address: Address = field(default_factory=Address)
+    payment_method: str = "tok_ok"
+    delivery: str = "standard"
+
+    def body(self) -> bytes:
+        return orjson.dumps(asdict(self))
+
+
+@dataclass(frozen=True, slots=True)
+class OrderView:
+    """`reason` says why an order is, or is being, cancelled."""
+
+    id: str
+    status: str
+    version: int
+    reason: str | None = None
+
+    @property
+    def terminal(self) -> bool:
+        return self.status in TERMINAL
+
+
+class ApiError(Exception):
+    """An answer that is not the expected one. `problem` is its problem+json, {} when it has none."""
+
+    def __init__(self, method: str, path: str, status: int, problem: dict[str, Any]) -> None:
+        reasons = "; ".join(f"{e.get('field')}: {e.get('rule')}" for e in problem.get("errors") or [])
+        said = " ".join(filter(None, [problem.get("title"), problem.get("detail"), reasons]))
+        super().__init__(f"{method} {path} answered {status}: {said or 'no explanation'}")
+        self.status = status
+        self.problem = problem
+
+
+class Api:
+    """Use with `connect`."""
+
+    def __init__(self, session: aiohttp.ClientSession, url: str) -> None:
+        self._session = session
+        self._url = url.rstrip("/")
+
+    async def submit(self, order: NewOrder, key: str) -> OrderView:
+        """`key` is the idempotency key."""
+        _, answer = await self._call(
+            "POST", "/api/orders", body=order.body(), headers={"Idempotency-Key": key}, expect=(202,)
+        )
+        return _view(answer)
+
+    async def order(self, id: str, known_version: int | None = None, wait_s: int = 0) -> OrderView | None:
+        """None when `known_version` is still the current one, after up to `wait_s` seconds."""
+        headers = {} if known_version is None else {"If-None-Match": f'"{known_version}"'}
+        path = f"/api/orders/{quote(id, safe='')}" + (f"?wait={wait_s}" if wait_s else "")
+        status, answer = await self._call("GET", path, headers=headers, expect=(200, 304))
+        return None if status == 304 else _view(answer)
+
+    async def follow(self, order: OrderView) -> AsyncIterator[OrderView]:
+        """The order each time it is found changed, until it is terminal. Quick steps may be seen as one."""
+        while not order.terminal:
+            found = await self.order(order.id, order.version, LONGEST_WAIT_S)
+            if found is not None:
+                order = found
+                yield order
+
+    async def finished(self, order: OrderView) -> OrderView:
+        async for latest in self.follow(order):
+            order = latest
+        return order
+
+    async def history(self, id: str) -> list[dict[str, Any]]:
+        _, answer = await self._call("GET", f"/api/orders/{quote(id, safe='')}/history", expect=(200,))
+        return list(answer["events"])
+
+    async def cancel(self, id: str) -> OrderView:
+        _, answer = await self._call("POST", f"/api/orders/{quote(id, safe='')}/cancel", expect=(202,))
+        return _view(answer)
+
+    async def set_stock(self, sku: str, on_hand: int) -> dict[str, Any]:
+        _, answer = await self._call(
+            "PUT",
+            f"/api/inventory/{quote(sku, safe='')}",
+            body=orjson.dumps({"on_hand": on_hand}),
+            expect=(200,),
+        )
+        return answer
+
+    async def load_stock(self, pieces_by_sku: dict[str, int], at_once: int = 16) -> None:
+        """Sets every SKU, `at_once` requests at a time."""
+        left = iter(pieces_by_sku.items())
+
+        async def load() -> None:
+            for sku, pieces in left:
+                await self.set_stock(sku, pieces)
+
+        async with asyncio.TaskGroup() as group:
+            for _ in range(at_once):
+                group.create_task(load())
+
+    async def stock(self, sku: str) -> dict[str, Any]:
+        _, answer = await self._call("GET", f"/api/inventory/{quote(sku, safe='')}", expect=(200,))
+        return answer
+
+    async def health(self) -> dict[str, Any]:
+        _, answer = await self._call("GET", "/api/health", expect=(200,))
+        return answer
+
+    async def _call(
+        self,
+        method: str,
+        path: str,
+        *,
+        expect: tuple[int, ...],
+        body: bytes | None = None,
+        headers: dict[str, str] | None = None,
+    ) -> tuple[int, dict[str, Any]]:
+        sent = dict(headers or {})
+        if body is not None:
+            sent["Content-Type"] = "application/json"
+        async with self._session.request(method, self._url + path, data=body, headers=sent) as answer:
+            content = await answer.read()
+            parsed: Any = {}
+            if content and "json" in answer.headers.get("Content-Type", ""):
+                parsed = orjson.loads(content)
+            if answer.status not in expect:
+                raise ApiError(method, path, answer.status, parsed if isinstance(parsed, dict) else {})
+            return answer.status, parsed
+
+
+@asynccontextmanager
+async def connect(url: str, connections: int = 64) -> AsyncIterator[Api]:
+    """`connections` bounds the requests under way; a request that finds none free waits."""
+    connector = aiohttp.TCPConnector(limit=connections)
+    timeout = aiohttp.ClientTimeout(total=LONGEST_WAIT_S + 30)
+    async with aiohttp.ClientSession(connector=connector, timeout=timeout) as session:
+        yield Api(session, url)
+
+
+def _view(answer: dict[str, Any]) -> OrderView:
+    return OrderView(answer["id"], answer["status"], answer["version"], answer.get("reason"))

@@ -1,0 +1,172 @@
+"""What a run left behind, read from the emulator's store: the input of `tools.invariants`."""
+
+import sqlite3
+import time
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import closing
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import orjson
+
+from emulator.servicebus.accounting import Account, accounting
+
+type Item = Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Evidence:
+    """The state at rest: nothing under way, all retries done.
+
+    documents: the items of each container, by its name.
+    messages: what became of the copies of each queue and subscription, by its path.
+    accepted: ids of the orders that were answered 202, where somebody noted them.
+    faults_ended: whether nothing is broken on purpose any more; else an order may still need attention.
+    """
+
+    documents: Mapping[str, tuple[Item, ...]]
+    messages: Mapping[str, Account]
+    accepted: frozenset[str] = frozenset()
+    faults_ended: bool = True
+
+    def items(self, container: str, kind: str | None = None) -> Iterator[Item]:
+        for item in self.documents.get(container, ()):
+            if kind is None or item.get("kind") == kind:
+                yield item
+
+    def streams(self, container: str) -> dict[str, list[Item]]:
+        """Events by stream, in the order of their versions."""
+        streams: dict[str, list[Item]] = {}
+        for event in self.items(container, "event"):
+            streams.setdefault(event["stream"], []).append(event)
+        for events in streams.values():
+            events.sort(key=lambda event: event["version"])
+        return streams
+
+
+@dataclass(frozen=True, slots=True)
+class OrderFacts:
+    """What the events of one stream add up to, folded here, by other code than the app's own.
+
+    problems: where the events are no possible history.
+    reserved, charged, shipped: the step succeeded, as the order sees it.
+    undo: the steps that the cancellation named; undone: those that were recorded as undone; both in order.
+    """
+
+    id: str
+    status: str = "none"
+    version: int = 0
+    customer_id: str = ""
+    currency: str = ""
+    total: int = 0
+    pieces: Mapping[str, int] = field(default_factory=dict)
+    reason: str = ""
+    reserved: bool = False
+    charged: bool = False
+    shipped: bool = False
+    undo: tuple[str, ...] = ()
+    undone: tuple[str, ...] = ()
+    ended_at: str = ""
+    problems: tuple[str, ...] = ()
+
+
+_BEFORE_SHIPPING = ("created", "inventory_reserved", "payment_processed")
+_UNDOING = ("cancelling", "needs_attention")
+
+# By event type: the statuses in which it may happen, and the status after it (None: the same).
+_MOVES: Mapping[str, tuple[tuple[str, ...], str | None]] = {
+    "orders.created": (("none",), "created"),
+    "orders.inventory_reserved": (("created",), "inventory_reserved"),
+    "orders.payment_processed": (("inventory_reserved",), "payment_processed"),
+    "orders.shipping_requested": (("payment_processed",), "shipping_requested"),
+    "orders.shipping_created": (("shipping_requested",), "shipping_created"),
+    "orders.completed": (("shipping_created",), "completed"),
+    "orders.cancel_requested": (_BEFORE_SHIPPING, None),
+    "orders.cancellation_started": ((*_BEFORE_SHIPPING, "shipping_requested"), "cancelling"),
+    "orders.shipping_cancelled": (_UNDOING, "cancelling"),
+    "orders.payment_refunded": (_UNDOING, "cancelling"),
+    "orders.inventory_released": (_UNDOING, "cancelling"),
+    "orders.needs_attention": (_UNDOING, "needs_attention"),
+    "orders.cancelled": (("cancelling",), "cancelled"),
+    "orders.late_reply": (
+        (*_BEFORE_SHIPPING, "shipping_requested", "completed", *_UNDOING, "cancelled"),
+        None,
+    ),
+}
+
+UNDO_EVENTS: Mapping[str, str] = {
+    "orders.shipping_cancelled": "shipping",
+    "orders.payment_refunded": "payment",
+    "orders.inventory_released": "inventory",
+}
+
+
+def order_facts(stream: str, events: Iterable[Item]) -> OrderFacts:
+    """`events` in the order of their versions."""
+    facts: dict[str, Any] = {"id": stream, "status": "none", "version": 0}
+    undone: list[str] = []
+    problems: list[str] = []
+    for event in events:
+        type_, data = event["type"], event["data"]
+        if event["version"] != facts["version"] + 1:
+            problems.append(f"version {facts['version'] + 1} is missing")
+        facts["version"] = event["version"]
+        allowed, after = _MOVES.get(type_, ((), None))
+        if facts["status"] not in allowed:
+            problems.append(f"{type_} (version {event['version']}) after {facts['status']}")
+        facts["status"] = after or facts["status"]
+        match type_:
+            case "orders.created":
+                pieces: dict[str, int] = {}
+                for line in data["lines"]:
+                    pieces[line["sku"]] = pieces.get(line["sku"], 0) + line["quantity"]
+                total = sum(line["quantity"] * line["unit_price"] for line in data["lines"])
+                if total != data["total"]:
+                    problems.append(f"a total of {data['total']}, the lines add up to {total}")
+                facts |= {key: data[key] for key in ("customer_id", "currency")}
+                facts |= {"total": total, "pieces": pieces}
+            case "orders.inventory_reserved":
+                facts["reserved"] = True
+            case "orders.payment_processed":
+                facts["charged"] = True
+            case "orders.shipping_created":
+                facts["shipped"] = True
+            case "orders.cancellation_started":
+                facts |= {"undo": tuple(data["undo"]), "reason": data["reason"]}
+            case "orders.completed" | "orders.cancelled":
+                facts["ended_at"] = event["time"]
+        if type_ in UNDO_EVENTS:
+            undone.append(UNDO_EVENTS[type_])
+    return OrderFacts(**facts, undone=tuple(undone), problems=tuple(problems))
+
+
+def store_path(state: Path) -> Path:
+    """The store in an emulator's state folder."""
+    return state / "store.sqlite"
+
+
+def read_evidence(
+    state: Path, *, accepted: Iterable[str] = (), faults_ended: bool = True, now: float | None = None
+) -> Evidence:
+    """Read the store of an emulator, running or stopped, as of one moment. Expired items are left out."""
+    documents: dict[str, list[Item]] = {}
+    with closing(open_store(state)) as store:
+        store.execute("BEGIN")
+        for container, body in store.execute(
+            "SELECT container, body FROM documents WHERE expires IS NULL OR expires > ?",
+            (time.time() if now is None else now,),
+        ):
+            documents.setdefault(container, []).append(orjson.loads(body))
+        messages = accounting(lambda sql: store.execute(sql).fetchall())
+    return Evidence(
+        {container: tuple(items) for container, items in documents.items()},
+        messages,
+        frozenset(accepted),
+        faults_ended,
+    )
+
+
+def open_store(state: Path) -> sqlite3.Connection:
+    """Read-only, from another process than the emulator's."""
+    return sqlite3.connect(f"{store_path(state).resolve().as_uri()}?mode=ro", uri=True, isolation_level=None)

@@ -1,0 +1,272 @@
+"""What must always hold at rest, whatever happened before. The demo, replay, bench and tests check it.
+
+1  every accepted order is completed or cancelled, its whole history on its stream; while faults last it may
+   need attention, with an open alert
+2  stock: received + adjusted = available + held + shipped for every SKU, nothing below zero, and each hold in
+   the state that its order's end asks for
+3  money: no order is charged twice; charged - refunded = the total of a completed order, nothing of another
+4  a live shipment for each completed order and for no cancelled one
+5  every read model equals the fold of its events
+6  every command has exactly one recorded outcome, however often it was delivered
+7  messages: accepted = completed + dead-lettered + expired + cancelled + still held, for every queue and
+   subscription
+"""
+
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+
+from tools.evidence import Evidence, Item, OrderFacts, order_facts
+
+
+@dataclass(frozen=True, slots=True)
+class Violation:
+    """`subject` is an order, a SKU, a command or a queue."""
+
+    invariant: int
+    subject: str
+    text: str
+
+    def __str__(self) -> str:
+        return f"invariant {self.invariant}: {self.subject}: {self.text}"
+
+
+type Orders = Mapping[str, OrderFacts]
+
+
+def check(evidence: Evidence) -> list[Violation]:
+    """All violations, by invariant; none is how it must be."""
+    orders = {stream: order_facts(stream, events) for stream, events in evidence.streams("orders").items()}
+    return [
+        Violation(number, subject, text)
+        for number, invariant in enumerate(INVARIANTS, start=1)
+        for subject, text in invariant(evidence, orders)
+    ]
+
+
+type Found = Iterator[tuple[str, str]]
+
+
+def _orders_end(evidence: Evidence, orders: Orders) -> Found:
+    for id in sorted(evidence.accepted - orders.keys()):
+        yield id, "was accepted and has no events"
+    alerts = {
+        item["order_id"] for item in evidence.items("notifications", "alert") if item["status"] == "open"
+    }
+    for order in orders.values():
+        for problem in order.problems:
+            yield order.id, problem
+        attention = order.status == "needs_attention"
+        if order.status == "cancelled":
+            yield from _undos(order)
+        elif order.status != "completed" and (evidence.faults_ended or not attention):
+            yield order.id, f"rests as {order.status}"
+        if not attention and order.id in alerts:
+            yield order.id, f"is {order.status} and has an open alert"
+        elif attention and order.id not in alerts:
+            yield order.id, "needs attention and there is no open alert"
+
+
+def _undos(order: OrderFacts) -> Found:
+    """What was done is undone once, in reverse."""
+    if order.undone != order.undo:
+        yield order.id, f"was to undo {list(order.undo)}, undid {list(order.undone)}"
+    in_reverse = [step for step in ("shipping", "payment", "inventory") if step in order.undo]
+    if list(order.undo) != in_reverse:
+        yield order.id, f"undoes {list(order.undo)}, the reverse of what was done is {in_reverse}"
+    for step, done in (
+        ("inventory", order.reserved),
+        ("payment", order.charged),
+        ("shipping", order.shipped),
+    ):
+        if done and step not in order.undone:
+            yield order.id, f"is cancelled and {step} was not undone"
+
+
+def _stock(evidence: Evidence, orders: Orders) -> Found:
+    held: Counter[str] = Counter()
+    shipped: Counter[str] = Counter()
+    moved: Counter[tuple[str, str]] = Counter()
+    holds: dict[tuple[str, str], tuple[str, int]] = {}
+    for item in evidence.items("inventory"):
+        sku = item["sku"]
+        match item["kind"]:
+            case "hold":
+                holds[item["order_id"], sku] = (item["state"], item["quantity"])
+                held[sku] += item["quantity"] if item["state"] == "held" else 0
+                shipped[sku] += item["quantity"] if item["state"] == "committed" else 0
+            case "movement":
+                moved[sku, item["movement"]] += item["quantity"]
+                if item["movement"] == "adjustment" and not item["reason"]:
+                    yield sku, f"movement {item['number']} is an adjustment without a reason"
+    for stock in evidence.items("inventory", "stock"):
+        yield from _figures(stock, held, shipped, moved)
+    yield from _holds(orders, holds)
+
+
+def _figures(
+    stock: Item, held: Counter[str], shipped: Counter[str], moved: Counter[tuple[str, str]]
+) -> Found:
+    sku = stock["sku"]
+    came = stock["received"] + stock["adjusted"]
+    there = stock["available"] + stock["held"] + stock["shipped"]
+    if came != there:
+        yield sku, f"received and adjusted {came}, available, held and shipped {there}"
+    for field in ("received", "available", "held", "shipped"):
+        if stock[field] < 0:
+            yield sku, f"{field} is {stock[field]}"
+    expected = {
+        "held": held[sku],
+        "shipped": shipped[sku],
+        "received": moved[sku, "receipt"],
+        "adjusted": moved[sku, "adjustment"],
+    }
+    for field, total in expected.items():
+        if stock[field] != total:
+            yield sku, f"{field} is {stock[field]}, its documents add up to {total}"
+
+
+def _holds(orders: Orders, holds: Mapping[tuple[str, str], tuple[str, int]]) -> Found:
+    wanted = {
+        (order.id, sku): ("committed", pieces)
+        for order in orders.values()
+        if order.status == "completed"
+        for sku, pieces in order.pieces.items()
+    }
+    for key in sorted(wanted.keys() | holds.keys()):
+        order_id, sku = key
+        found = holds.get(key, ("none", 0))
+        order = orders.get(order_id)
+        if order is None:
+            yield sku, f"there is a hold of {order_id}, which is no order"
+        elif order.status == "completed" and found != wanted.get(key):
+            yield sku, f"the hold of {order_id} is {found}, {wanted.get(key)} is due to a completed order"
+        elif order.status == "cancelled" and found[0] != "released":
+            yield sku, f"the hold of {order_id}, which is cancelled, is {found[0]}"
+
+
+def _money(evidence: Evidence, orders: Orders) -> Found:
+    charged: Counter[str] = Counter()
+    for charge in _sandbox(evidence, "charge"):
+        id = charge["order_id"]
+        if charge["captures"] > 1:
+            yield id, f"was charged {charge['captures']} times"
+        if charge["status"] in {"charged", "refunded"}:
+            charged[id] += charge["amount"] - charge["refunded"]
+        if id not in orders:
+            yield id, "was charged and is no order"
+    for order in orders.values():
+        due = order.total if order.status == "completed" else 0
+        if order.status in {"completed", "cancelled"} and charged[order.id] != due:
+            yield order.id, f"is {order.status} and paid {charged[order.id]}, {due} is due"
+
+
+def _shipments(evidence: Evidence, orders: Orders) -> Found:
+    live = Counter(item["order_id"] for item in _sandbox(evidence, "shipment") if item["status"] == "created")
+    for id in sorted(live.keys() - orders.keys()):
+        yield id, "has a live shipment and is no order"
+    for order in orders.values():
+        due = 1 if order.status == "completed" else 0
+        if order.status in {"completed", "cancelled"} and live[order.id] != due:
+            yield order.id, f"is {order.status} and has {live[order.id]} live shipments"
+
+
+def _sandbox(evidence: Evidence, kind: str) -> Iterator[Item]:
+    """What the sandbox gateway or carrier knows: the world outside, which nobody can write to by mistake."""
+    for item in evidence.items("sandbox"):
+        if item["id"].startswith(f"{kind}:"):
+            yield {**item, "order_id": item["id"].removeprefix(f"{kind}:")}
+
+
+def _read_models(evidence: Evidence, orders: Orders) -> Found:
+    snapshots = {item["stream"]: item for item in evidence.items("orders", "snapshot")}
+    listed = {item["id"]: item for item in evidence.items("order-list")}
+    for id in sorted(listed.keys() - orders.keys()):
+        yield id, "is in the order list and is no order"
+    for order in orders.values():
+        snapshot = snapshots.get(order.id, {"state": {}})
+        yield from _differences(
+            order.id, "the snapshot", {**snapshot["state"], "version": snapshot.get("version")}, order
+        )
+        yield from _differences(order.id, "the order list", listed.get(order.id, {}), order)
+    stocks = {item["sku"]: item for item in evidence.items("inventory", "stock")}
+    levels = {item["sku"]: item for item in evidence.items("stock-levels")}
+    for sku in sorted(stocks.keys() | levels.keys()):
+        stock, level = stocks.get(sku, {}), levels.get(sku, {})
+        for field in ("available", "held", "shipped"):
+            if stock.get(field) != level.get(field):
+                yield sku, f"{field} is {stock.get(field)}, the stock levels say {level.get(field)}"
+
+
+def _differences(id: str, model: str, found: Item, order: OrderFacts) -> Found:
+    for field in ("status", "version", "customer_id", "currency", "total"):
+        expected = getattr(order, field)
+        if found.get(field) != expected:
+            yield id, f"{field} is {expected!r}, {model} says {found.get(field)!r}"
+
+
+REPLIES: Mapping[str, tuple[str, ...]] = {
+    "inventory.reserve": ("inventory.reserved", "inventory.rejected"),
+    "inventory.release": ("inventory.released",),
+    "payments.charge": ("payments.charged", "payments.declined"),
+    "payments.refund": ("payments.refunded",),
+    "shipping.create": ("shipping.created", "shipping.refused"),
+    "shipping.cancel": ("shipping.cancelled",),
+}
+"""The outcomes that each command can have."""
+
+_STEPS: Mapping[str, tuple[str, str]] = {
+    "inventory": ("inventory.reserve", "inventory.release"),
+    "payment": ("payments.charge", "payments.refund"),
+    "shipping": ("shipping.create", "shipping.cancel"),
+}
+
+
+def _outcomes(evidence: Evidence, orders: Orders) -> Found:
+    recorded: dict[str, list[str | None]] = {}
+    for item in (*evidence.items("payments", "inbox"), *evidence.items("shipments", "inbox")):
+        command = item["id"].removeprefix("inbox:")
+        recorded.setdefault(command, []).append(item["reply"]["type"])
+    for item in evidence.items("reservations"):
+        for command, noted in item["commands"].items():
+            recorded.setdefault(command, []).append(noted["reply"]["type"] if noted["reply"] else None)
+    for command, outcomes in recorded.items():
+        order_id, _, type_ = command.partition(":")
+        if order_id not in orders or outcomes[0] not in (None, *REPLIES.get(type_, ())):
+            yield command, f"has the outcome {outcomes[0]} and was never sent by an order"
+        if len(outcomes) > 1 or outcomes[0] is None:
+            yield command, f"has the outcomes {outcomes}"
+    for order in orders.values():
+        for type_, outcome in _expected_outcomes(order):
+            found = recorded.get(f"{order.id}:{type_}", [None])
+            if found != [outcome]:
+                yield f"{order.id}:{type_}", f"has the outcomes {found}, its order says {outcome}"
+
+
+def _expected_outcomes(order: OrderFacts) -> Iterator[tuple[str, str]]:
+    """By command type, what the order's own history says was answered."""
+    succeeded = {"inventory": order.reserved, "payment": order.charged, "shipping": order.shipped}
+    for step, (do, undo) in _STEPS.items():
+        if succeeded[step]:
+            yield do, REPLIES[do][0]
+        elif order.reason.startswith(f"{step}_failed:"):
+            yield do, REPLIES[do][1]
+        if step in order.undone:
+            yield undo, REPLIES[undo][0]
+
+
+def _messages(evidence: Evidence, _: Orders) -> Found:
+    for path, account in sorted(evidence.messages.items()):
+        if account.missing:
+            yield path, f"{account.missing} messages are missing: {account}"
+
+
+INVARIANTS: tuple[Callable[[Evidence, Orders], Found], ...] = (
+    _orders_end,
+    _stock,
+    _money,
+    _shipments,
+    _read_models,
+    _outcomes,
+    _messages,
+)
