@@ -1,0 +1,284 @@
+"""The stock ledger: one partition per SKU, and what one order may do to one SKU.
+
+    stock         the figures. received + adjusted = available + held + shipped, none of them below zero
+    hold:<order>  what an order holds: held -> released | committed. Both ends are final: the document stays
+    as a
+                  tombstone that refuses a late hold
+    movement:<n>  a receipt or an adjustment, with its reason
+
+Every move is one batch, so a hold and the figures never differ, and every move may be repeated: it looks at
+the hold first. A hold and its SKU's figures change by conditional patches; two buyers never read, modify and
+write one number.
+"""
+
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+from typing import cast
+
+from core.documents import (
+    Create,
+    DocumentConflict,
+    DocumentNotFound,
+    Documents,
+    Increment,
+    Patch,
+    PreconditionFailed,
+    SetField,
+    Where,
+    WriteOperation,
+)
+from core.json import JsonObject
+
+CONTAINER = "inventory"
+STOCK = "stock"
+TOMBSTONE_TTL_S = 30 * 86400
+"""Longer than any queue keeps a message and a re-drive takes. Past that the reservation still refuses."""
+
+SHORTAGE = "shipped after its hold had ended, with too little on hand"
+
+
+class Refusal(StrEnum):
+    OUT_OF_STOCK = "out_of_stock"
+    UNKNOWN_SKU = "unknown_sku"
+    RELEASED = "released"
+    """The undo came first."""
+
+
+@dataclass(frozen=True, slots=True)
+class Figures:
+    """The stock document of one SKU. `movements` counts receipts and adjustments; version 0: there is none
+    yet."""
+
+    sku: str
+    received: int = 0
+    adjusted: int = 0
+    available: int = 0
+    held: int = 0
+    shipped: int = 0
+    movements: int = 0
+    version: int = 0
+
+    @property
+    def on_hand(self) -> int:
+        return self.available + self.held
+
+
+async def read_figures(documents: Documents, sku: str) -> Figures:
+    """Figures of version 0 when the SKU is unknown."""
+    try:
+        stored = await documents.read(CONTAINER, sku, STOCK)
+    except DocumentNotFound:
+        return Figures(sku)
+    return figures(stored.item)
+
+
+def figures(item: JsonObject) -> Figures:
+    """Raises KeyError or TypeError for what is not a stock document."""
+    sku = item["sku"]
+    if not isinstance(sku, str) or not sku:
+        raise TypeError("sku: must be a non-empty string")
+    return Figures(sku, *(_count(item, field) for field in _COUNTS))
+
+
+_COUNTS = ("received", "adjusted", "available", "held", "shipped", "movements", "version")
+
+
+def _count(item: JsonObject, field: str) -> int:
+    value = item[field]
+    if not isinstance(value, int) or isinstance(value, bool):
+        raise TypeError(f"{field}: must be a whole number")
+    return value
+
+
+def stock_item(stock: Figures) -> JsonObject:
+    return {
+        "id": STOCK,
+        "sku": stock.sku,
+        "kind": "stock",
+        "received": stock.received,
+        "adjusted": stock.adjusted,
+        "available": stock.available,
+        "held": stock.held,
+        "shipped": stock.shipped,
+        "movements": stock.movements,
+        "version": stock.version,
+    }
+
+
+def movement_item(sku: str, number: int, quantity: int, reason: str | None, now: datetime) -> JsonObject:
+    """Without a reason it is a receipt, else an adjustment by `quantity`, which may be negative."""
+    return {
+        "id": f"movement:{number}",
+        "sku": sku,
+        "kind": "movement",
+        "number": number,
+        "movement": "receipt" if reason is None else "adjustment",
+        "quantity": quantity,
+        "reason": reason,
+        "time": now.isoformat(),
+    }
+
+
+async def hold(
+    documents: Documents, order_id: str, sku: str, quantity: int, expires_at: datetime
+) -> Refusal | None:
+    """Hold `quantity` for the order. One request; two when a hold or a tombstone is there already."""
+    try:
+        await documents.batch(
+            CONTAINER,
+            sku,
+            [
+                Create(_hold_item(order_id, sku, quantity, "held", expires_at)),
+                Patch(
+                    STOCK,
+                    (Increment("available", -quantity), Increment("held", quantity), Increment("version", 1)),
+                    (Where("available", ">=", quantity),),
+                ),
+            ],
+        )
+    except DocumentConflict:
+        state = await _hold_state(documents, order_id, sku)
+        return Refusal.RELEASED if state == "released" else None
+    except DocumentNotFound:
+        return Refusal.UNKNOWN_SKU
+    except PreconditionFailed:
+        return Refusal.OUT_OF_STOCK
+    return None
+
+
+async def release(documents: Documents, order_id: str, sku: str, quantity: int, now: datetime) -> bool:
+    """Give back what the order holds and bar a later hold. Committed goods have left: they stay shipped.
+
+    Answers whether there was any hold document. One request when something was held, else two.
+    """
+    while True:
+        try:
+            await documents.batch(
+                CONTAINER,
+                sku,
+                [
+                    _end_hold(order_id, "released", "held"),
+                    Patch(
+                        STOCK,
+                        (
+                            Increment("available", quantity),
+                            Increment("held", -quantity),
+                            Increment("version", 1),
+                        ),
+                    ),
+                ],
+            )
+        except PreconditionFailed:
+            return True
+        except DocumentNotFound:
+            try:
+                await documents.create(CONTAINER, sku, _hold_item(order_id, sku, quantity, "released", now))
+            except DocumentConflict:
+                continue
+            return False
+        return True
+
+
+async def commit(documents: Documents, order_id: str, sku: str, quantity: int, now: datetime) -> None:
+    """The goods have left: count them as shipped, whatever became of the hold. One request when they were
+    held."""
+    try:
+        await documents.batch(
+            CONTAINER,
+            sku,
+            [
+                _end_hold(order_id, "committed", "held"),
+                Patch(
+                    STOCK,
+                    (Increment("held", -quantity), Increment("shipped", quantity), Increment("version", 1)),
+                ),
+            ],
+        )
+    except (PreconditionFailed, DocumentNotFound):
+        await _commit_without_hold(documents, order_id, sku, quantity, now)
+
+
+async def _commit_without_hold(
+    documents: Documents, order_id: str, sku: str, quantity: int, now: datetime
+) -> None:
+    """From what is available; what is missing there is a shortage, an adjustment with its reason."""
+    while True:
+        try:
+            state = await _hold_state(documents, order_id, sku)
+        except DocumentNotFound:
+            state = "absent"
+        if state == "committed":
+            return
+        if state == "held":
+            # The hold was made between the two requests, by a reserve that a crash had left half done.
+            await commit(documents, order_id, sku, quantity, now)
+            return
+        stock = await read_figures(documents, sku)
+        short = max(0, quantity - stock.available)
+        operations: list[WriteOperation] = [
+            Create(_hold_item(order_id, sku, quantity, "committed", now))
+            if state == "absent"
+            else _end_hold(order_id, "committed", "released"),
+            *_book_shipment(stock, quantity, short),
+        ]
+        if short:
+            operations.append(
+                Create(movement_item(sku, stock.movements + 1, short, f"{SHORTAGE} ({order_id})", now))
+            )
+        try:
+            await documents.batch(CONTAINER, sku, operations)
+        except (DocumentConflict, PreconditionFailed):
+            continue
+        return
+
+
+def _book_shipment(stock: Figures, quantity: int, short: int) -> list[WriteOperation]:
+    if stock.version == 0:
+        booked = Figures(stock.sku, adjusted=short, shipped=quantity, movements=1, version=1)
+        return [Create(stock_item(booked))]
+    return [
+        Patch(
+            STOCK,
+            (
+                Increment("available", short - quantity),
+                Increment("adjusted", short),
+                Increment("shipped", quantity),
+                Increment("movements", 1 if short else 0),
+                Increment("version", 1),
+            ),
+            (Where("version", "=", stock.version),),
+        )
+    ]
+
+
+def _hold_id(order_id: str) -> str:
+    return f"hold:{order_id}"
+
+
+def _hold_item(order_id: str, sku: str, quantity: int, state: str, expires_at: datetime) -> JsonObject:
+    item: JsonObject = {
+        "id": _hold_id(order_id),
+        "sku": sku,
+        "kind": "hold",
+        "order_id": order_id,
+        "quantity": quantity,
+        "state": state,
+        "expires_at": expires_at.isoformat(),
+    }
+    if state != "held":
+        item["ttl"] = TOMBSTONE_TTL_S
+    return item
+
+
+def _end_hold(order_id: str, state: str, only_from: str) -> Patch:
+    return Patch(
+        _hold_id(order_id),
+        (SetField("state", state), SetField("ttl", TOMBSTONE_TTL_S)),
+        (Where("state", "=", only_from),),
+    )
+
+
+async def _hold_state(documents: Documents, order_id: str, sku: str) -> str:
+    stored = await documents.read(CONTAINER, sku, _hold_id(order_id))
+    return cast(str, stored.item["state"])

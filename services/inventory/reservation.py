@@ -1,0 +1,236 @@
+"""The reservation document: what inventory has promised one order, and the inbox of the order's commands.
+
+    reserving -> reserved -> committed
+    reserving -> rejecting -> rejected
+    reserving | reserved -> releasing -> released          (released and rejected may still become committed)
+
+Whoever takes the document out of motion (`...ing`) also records the reply of each command that was noted on
+it. Every move is guarded by the ETag: a delivery that
+lost a race reads the document again and goes on from what it finds.
+
+`due_at` is when the timer must look at it (a hold expires, or a motion is overdue); at an end there is none.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime, timedelta
+from enum import StrEnum
+from typing import cast
+
+from core.contracts import contract_name
+from core.documents import DocumentConflict, DocumentNotFound, Documents, PreconditionFailed, Stored
+from core.envelope import Envelope, from_object, reply_to, to_json
+from core.json import Json, JsonObject
+from services.inventory.ledger import Refusal
+from services.inventory.messages import Rejected, Release, Released, Reserve, Reserved, ReserveLine
+
+RESERVE = contract_name(Reserve)
+RELEASE = contract_name(Release)
+
+CONTAINER = "reservations"
+RESERVATION = "reservation"
+OVERDUE_AFTER = timedelta(minutes=10)
+"""Longer than one delivery may take; after that a timer finishes what is in motion."""
+
+RETENTION_S = 30 * 86400
+"""How long the inbox outlives the order's last command, which is one of the order's last steps."""
+
+
+class Status(StrEnum):
+    RESERVING = "reserving"
+    RESERVED = "reserved"
+    REJECTING = "rejecting"
+    REJECTED = "rejected"
+    RELEASING = "releasing"
+    RELEASED = "released"
+    COMMITTED = "committed"
+
+
+IN_MOTION = frozenset({Status.RESERVING, Status.REJECTING, Status.RELEASING})
+
+
+@dataclass(frozen=True, slots=True)
+class Refused:
+    reason: Refusal
+    sku: str
+
+
+@dataclass(frozen=True, slots=True)
+class Noted:
+    """A command that was seen. `reply` is None until the reservation has come to rest."""
+
+    type: str
+    traceparent: str
+    reply: Envelope | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Reservation:
+    """`lines` are one per SKU, in the order of the SKUs; empty when the release came first.
+
+    `etag` is of the stored document; it is not part of its content.
+    """
+
+    order_id: str
+    status: Status
+    lines: tuple[ReserveLine, ...] = ()
+    expires_at: datetime | None = None
+    refused: Refused | None = None
+    commands: Mapping[str, Noted] = field(default_factory=dict)
+    due_at: datetime | None = None
+    etag: str | None = None
+
+    @property
+    def in_motion(self) -> bool:
+        return self.status in IN_MOTION
+
+    def reply(self, command_id: str) -> Envelope | None:
+        noted = self.commands.get(command_id)
+        return None if noted is None else noted.reply
+
+    def note(self, command: Envelope) -> "Reservation":
+        noted = Noted(command.type, command.traceparent)
+        return replace(self, commands={**self.commands, command.id: noted})
+
+
+async def create(documents: Documents, reservation: Reservation, now: datetime) -> Reservation:
+    """Answers what is stored: this one, or the one that was there before."""
+    try:
+        reservation = _completed(reservation, now)
+        stored = await documents.create(CONTAINER, reservation.order_id, _to_item(reservation))
+    except DocumentConflict:
+        return await read(documents, reservation.order_id)
+    return replace(reservation, etag=stored.etag)
+
+
+async def read(documents: Documents, order_id: str) -> Reservation:
+    """Raises DocumentNotFound."""
+    return from_stored(await documents.read(CONTAINER, order_id, RESERVATION))
+
+
+async def find(documents: Documents, order_id: str) -> Reservation | None:
+    try:
+        return await read(documents, order_id)
+    except DocumentNotFound:
+        return None
+
+
+async def move(documents: Documents, reservation: Reservation, now: datetime) -> Reservation:
+    """Replace the document that `reservation.etag` names. Answers what is stored now: this, or what won the
+    race."""
+    try:
+        reservation = _completed(reservation, now)
+        stored = await documents.replace(
+            CONTAINER, reservation.order_id, _to_item(reservation), reservation.etag
+        )
+    except PreconditionFailed:
+        return await read(documents, reservation.order_id)
+    return replace(reservation, etag=stored.etag)
+
+
+def _completed(reservation: Reservation, now: datetime) -> Reservation:
+    """With what follows from the status: the replies and when the timer is due."""
+    if reservation.in_motion:
+        return replace(reservation, due_at=now + OVERDUE_AFTER)
+    commands = {
+        command_id: noted
+        if noted.reply is not None
+        else replace(noted, reply=_reply(reservation, command_id, noted, now))
+        for command_id, noted in reservation.commands.items()
+    }
+    due_at = reservation.expires_at if reservation.status is Status.RESERVED else None
+    return replace(reservation, commands=commands, due_at=due_at)
+
+
+def _reply(reservation: Reservation, command_id: str, noted: Noted, now: datetime) -> Envelope:
+    return reply_to(
+        command_id,
+        _answer(reservation, noted.type),
+        source="inventory",
+        order_id=reservation.order_id,
+        time=now,
+        traceparent=noted.traceparent,
+    )
+
+
+def _answer(reservation: Reservation, command_type: str) -> Reserved | Rejected | Released:
+    """What a command is told that was not answered before the reservation came to rest here.
+
+    A release of committed goods is answered too: nothing is held any more, and the goods stay shipped.
+    """
+    if command_type == RELEASE:
+        return Released(reservation.order_id)
+    if reservation.status in {Status.RESERVED, Status.COMMITTED}:
+        return Reserved(reservation.order_id)
+    refused = reservation.refused or Refused(Refusal.RELEASED, "")
+    return Rejected(reservation.order_id, refused.reason, refused.sku)
+
+
+def from_stored(stored: Stored) -> Reservation:
+    return from_item(stored.item)
+
+
+def from_item(item: JsonObject) -> Reservation:
+    refused = cast(dict[str, str] | None, item["refused"])
+    return Reservation(
+        order_id=cast(str, item["order_id"]),
+        status=Status(cast(str, item["status"])),
+        lines=tuple(
+            ReserveLine(cast(str, line["sku"]), cast(int, line["quantity"]))
+            for line in cast(list[JsonObject], item["lines"])
+        ),
+        expires_at=_time(item["expires_at"]),
+        refused=None if refused is None else Refused(Refusal(refused["reason"]), refused["sku"]),
+        commands={
+            command_id: Noted(
+                cast(str, noted["type"]),
+                cast(str, noted["traceparent"]),
+                None if noted["reply"] is None else from_object(noted["reply"]),
+            )
+            for command_id, noted in cast(dict[str, JsonObject], item["commands"]).items()
+        },
+        due_at=_time(item.get("due_at")),
+        etag=cast(str, item["_etag"]),
+    )
+
+
+def _to_item(reservation: Reservation) -> JsonObject:
+    refused = reservation.refused
+    item: JsonObject = {
+        "id": RESERVATION,
+        "order_id": reservation.order_id,
+        "status": reservation.status.value,
+        "lines": [{"sku": line.sku, "quantity": line.quantity} for line in reservation.lines],
+        "expires_at": None if reservation.expires_at is None else timestamp(reservation.expires_at),
+        "refused": None if refused is None else {"reason": refused.reason.value, "sku": refused.sku},
+        "commands": {
+            command_id: {
+                "type": noted.type,
+                "traceparent": noted.traceparent,
+                "reply": None if noted.reply is None else cast(Json, to_json(noted.reply)),
+            }
+            for command_id, noted in reservation.commands.items()
+        },
+    }
+    if reservation.due_at is not None:
+        item["due_at"] = timestamp(reservation.due_at)
+    elif _ended(reservation):
+        item["ttl"] = RETENTION_S
+    return item
+
+
+def _ended(reservation: Reservation) -> bool:
+    """No command of the order is to come. One that expired is still open: its release, or its goods, may
+    come."""
+    if reservation.status is Status.RELEASED:
+        return any(noted.type == RELEASE for noted in reservation.commands.values())
+    return reservation.status in {Status.REJECTED, Status.COMMITTED}
+
+
+def timestamp(time: datetime) -> str:
+    """In one form, so that the order of the texts is the order of the times."""
+    return time.astimezone(UTC).isoformat(timespec="microseconds")
+
+
+def _time(value: object) -> datetime | None:
+    return datetime.fromisoformat(value) if isinstance(value, str) else None
