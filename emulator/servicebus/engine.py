@@ -146,12 +146,12 @@ class ServiceBusEngine:
         if max_messages < 1 or not self.is_ready(path):
             return []
         nonce = self._random.getrandbits(63)
-        rows = await self._store.write(
+        rows, until = await self._store.write(
             lambda tx: writes.lock(tx, mailbox, max_messages, nonce, owner, self._now())
         )
-        self._alarm.set(self._now() + mailbox.lock_ms)
+        self._alarm.set(until)
         text = nonce_text(nonce)
-        return [locked(row, text) for row in rows]
+        return [locked(row, text, until) for row in rows]
 
     async def complete(self, path: str, tokens: Sequence[str]) -> None:
         """Raises EntityNotFound, MessageLockLost."""

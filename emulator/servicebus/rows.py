@@ -17,6 +17,8 @@ STORED = (
     f"{CONTENT}, sequence, enqueue_sequence, enqueued_at, expires_at, delivery_count, reason, description, "
     "state, due_at"
 )
+SEQUENCE = 7
+"""Where the sequence number is among the columns STORED."""
 
 type Content = tuple[str, str | None, str | None, str | None, str | None, str | None, bytes]
 
@@ -103,11 +105,11 @@ def stored(row: tuple[Any, ...]) -> StoredMessage:
     return StoredMessage(*_stored(row))
 
 
-def locked(row: tuple[Any, ...], nonce_text: str) -> LockedMessage:
-    """`row` has the columns STORED, as the lock left them."""
-    sequence: int = row[7]
+def locked(row: tuple[Any, ...], nonce_text: str, locked_until: int) -> LockedMessage:
+    """`row` has the columns STORED, `locked_until` is in milliseconds."""
+    sequence: int = row[SEQUENCE]
     token = f"{nonce_text}-{sequence >> 48:04x}-{sequence & 0xFFFFFFFFFFFF:012x}"
-    return LockedMessage(*(*_stored(row), token, row[15] / 1000))
+    return LockedMessage(*(*_stored(row), token, locked_until / 1000))
 
 
 def _stored(row: tuple[Any, ...]) -> tuple[Any, ...]:

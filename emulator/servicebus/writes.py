@@ -1,9 +1,11 @@
 """What the engine does inside a transaction. Each function is one step of a message's life and counts it."""
 
+from typing import Any
+
 from emulator.servicebus.entities import Entities, Mailbox, Target
 from emulator.servicebus.filters import takes
 from emulator.servicebus.messages import Message
-from emulator.servicebus.rows import CONTENT, STORED, Content, decode, parse_token
+from emulator.servicebus.rows import CONTENT, SEQUENCE, STORED, Content, decode, parse_token
 from emulator.servicebus.schema import LOCKED, NEVER, READY, SCHEDULED
 from emulator.store import Transaction
 
@@ -22,12 +24,12 @@ _FORGET = (
     "DELETE FROM bus_seen WHERE (entity, message_id) IN "
     "(SELECT entity, message_id FROM bus_seen WHERE until <= ? LIMIT 1000)"
 )
-_LOCK = (
-    f"UPDATE bus_messages SET state = {LOCKED}, lock = ?, owner = ?, due_at = ? WHERE sequence IN "
-    f"(SELECT sequence FROM bus_messages WHERE entity = ? AND state = {READY} AND due_at > ? "
-    "ORDER BY sequence LIMIT ?) "
-    f"RETURNING {STORED}"
+# Two plain statements take half the time of one UPDATE ... RETURNING with the SELECT inside.
+_NEXT = (
+    f"SELECT {STORED} FROM bus_messages WHERE entity = ? AND state = {READY} AND due_at > ? "
+    "ORDER BY sequence LIMIT ?"
 )
+_LOCK = f"UPDATE bus_messages SET state = {LOCKED}, lock = ?, owner = ?, due_at = ? WHERE sequence = ?"
 _HELD = f"WHERE sequence = ? AND lock = ? AND entity = ? AND state = {LOCKED} AND due_at > ?"
 _COMPLETE = f"DELETE FROM bus_messages {_HELD}"
 _FIND = f"SELECT 1 FROM bus_messages {_HELD}"
@@ -105,13 +107,13 @@ def _enqueue(
 
 def lock(
     tx: Transaction, mailbox: Mailbox, limit: int, nonce: int, owner: str, now: int
-) -> list[tuple[object, ...]]:
-    """Rows with the columns STORED, in order."""
+) -> tuple[list[tuple[Any, ...]], int]:
+    """Rows with the columns STORED, in order, and until when they are locked."""
     locked_until = now + mailbox.lock_ms
-    rows = tx.execute(_LOCK, (nonce, owner, locked_until, mailbox.id, now, limit)).fetchall()
-    if len(rows) > 1:
-        rows.sort(key=lambda row: row[7])
-    return rows
+    rows = tx.execute(_NEXT, (mailbox.id, now, limit)).fetchall()
+    for row in rows:
+        tx.execute(_LOCK, (nonce, owner, locked_until, row[SEQUENCE]))
+    return rows, locked_until
 
 
 def complete(tx: Transaction, mailbox: Mailbox, token: str, now: int) -> bool:
