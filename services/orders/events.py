@@ -1,8 +1,8 @@
 """What can happen to an order. The types in PUBLISHED also go to the topic `order-events`.
 
-    created -> inventory_reserved -> payment_processed -> (shipping_requested) -> shipping_created -> completed
-    any failure or a cancellation: cancellation_started -> the undos, in reverse -> cancelled
-    an undo that does not succeed: needs_attention, and on with the undos
+created -> inventory_reserved -> payment_processed + shipping_requested -> shipping_created + completed
+any failure or a cancellation: cancellation_started -> the undos, in reverse -> cancelled
+an undo that does not succeed: needs_attention, and on with the undos
 """
 
 from dataclasses import dataclass
@@ -34,7 +34,7 @@ class ShippingAddress:
 @contract("orders.created")
 @dataclass(frozen=True, slots=True)
 class OrderCreated:
-    """`total` in minor units of `currency`; `request_digest` tells a repeat of the request from another one."""
+    """`total` in minor units of `currency`; `request_digest` tells a repeat of the request from another."""
 
     order_id: str
     customer_id: str
@@ -100,8 +100,8 @@ class CancelRequested:
 @contract("orders.cancellation_started")
 @dataclass(frozen=True, slots=True)
 class CancellationStarted:
-    """`reason` is `customer_request`, `<step>_failed:<code>` or `<step>_timed_out`; `undo` names the steps to undo,
-    in the order in which they are undone."""
+    """`reason` is `customer_request`, `<step>_failed:<code>` or `<step>_timed_out`; `undo` names the steps to
+    undo, in the order in which they are undone."""
 
     order_id: str
     reason: str
@@ -153,7 +153,7 @@ class NeedsAttention:
 @contract("orders.late_reply")
 @dataclass(frozen=True, slots=True)
 class LateReply:
-    """A reply that nobody waits for any more. Changes nothing; `reply_type` and `reply_id` say what it was."""
+    """A reply that nobody waits for any more. Changes nothing but the record."""
 
     order_id: str
     reply_type: str

@@ -1,0 +1,1 @@
+"""What an orchestrator may ask for. Thin: parse the input, call a service."""

@@ -1,0 +1,77 @@
+"""The activities of the order saga.
+
+One that finds its answer on the order's stream raises it as the event that the saga, in the same yield, waits
+for.
+"""
+
+from typing import Any, Protocol
+
+import azure.durable_functions as df
+
+from core.contracts import contract_name
+from core.json import JsonObject
+from core.resilience import retry_transient
+from core.telemetry import bind
+from services.inventory.messages import Release, Reserve
+from services.orders import saga
+from services.payments.messages import Charge, Refund
+from services.shipping.messages import CancelShipment, CreateShipment
+
+
+class Activity(Protocol):
+    __name__: str
+
+    async def __call__(self, ports: saga.Ports, work: saga.Work) -> saga.Answer | None: ...
+
+
+def blueprint(ports: saga.Ports) -> df.Blueprint:
+    bp = df.Blueprint()
+
+    def ask(activity: Activity, command: type) -> None:
+        """Register the activity that sends `command`, under its own name."""
+        command_type = contract_name(command)
+
+        async def handle(work: JsonObject, client: df.DurableOrchestrationClient) -> None:
+            given = _work(work)
+            with bind(order_id=given.order_id, correlation_id=given.order_id, traceparent=given.traceparent):
+                answer = await retry_transient(lambda: activity(ports, given))
+            if answer is not None:
+                event = {"type": answer.type, "data": answer.data}
+                await client.raise_event(given.order_id, f"{given.order_id}:{command_type}", event)
+
+        handle.__name__ = activity.__name__
+        bp.activity_trigger(input_name="work")(bp.durable_client_input(client_name="client")(handle))
+
+    ask(saga.request_inventory, Reserve)
+    ask(saga.release_inventory, Release)
+    ask(saga.request_payment, Charge)
+    ask(saga.refund_payment, Refund)
+    ask(saga.request_shipment, CreateShipment)
+    ask(saga.cancel_shipment, CancelShipment)
+
+    @bp.activity_trigger(input_name="work")
+    async def complete_order(work: JsonObject) -> str:
+        return await retry_transient(lambda: saga.complete_order(ports, _work(work)))
+
+    @bp.activity_trigger(input_name="work")
+    async def cancel_order(work: JsonObject) -> list[str]:
+        return await retry_transient(lambda: saga.cancel_order(ports, _work(work)))
+
+    @bp.activity_trigger(input_name="work")
+    async def report_attention(work: JsonObject) -> None:
+        await retry_transient(lambda: saga.report_attention(ports, _work(work), str(work["step"])))
+
+    return bp
+
+
+def _work(work: Any) -> saga.Work:  # noqa: ANN401  (written by the orchestrator next door)
+    reply = work["reply"]
+    return saga.Work(
+        order_id=work["order_id"],
+        attempt=work["attempt"],
+        cause=work["cause"],
+        traceparent=work["traceparent"],
+        reply=None if reply is None else saga.Answer(reply["type"], reply["data"]),
+        reason=work.get("reason", ""),
+        undo=tuple(work.get("undo", ())),
+    )

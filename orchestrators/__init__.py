@@ -1,0 +1,1 @@
+"""Durable orchestrators, one saga a file. Deterministic: I/O, time and chance only through the context."""

@@ -1,0 +1,93 @@
+"""What can be asked of an order: by the customer (Place, RequestCancel) and by the saga (all others)."""
+
+from dataclasses import dataclass
+
+from services.orders.events import OrderLine, ShippingAddress
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """`request_digest` is of the whole request, so that the same key with another body is told apart."""
+
+    order_id: str
+    customer_id: str
+    currency: str
+    lines: tuple[OrderLine, ...]
+    shipping_address: ShippingAddress
+    payment_method: str
+    delivery: str
+    request_digest: str
+
+
+@dataclass(frozen=True, slots=True)
+class RequestCancel:
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class RecordReservation:
+    pass
+
+
+@dataclass(frozen=True, slots=True)
+class RecordPayment:
+    """Shipping is requested in the same batch, unless the customer cancelled before."""
+
+    payment_id: str
+    amount: int
+    currency: str
+
+
+@dataclass(frozen=True, slots=True)
+class RecordShipment:
+    """The last step succeeded: the order is completed in the same batch."""
+
+    shipment_id: str
+    tracking_number: str
+
+
+@dataclass(frozen=True, slots=True)
+class Undone:
+    """The undo of `step` was answered. `amount` and `currency` belong to the payment's."""
+
+    step: str
+    amount: int = 0
+    currency: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class RecordCancellation:
+    """The order is being cancelled; what of it was undone; with `finish`, that nothing is left to undo.
+
+    `undo` names the steps to undo, in order; a step that was refused did nothing and is not among them. What
+    the stream already says of reason and steps stands.
+    """
+
+    reason: str
+    undo: tuple[str, ...]
+    undone: Undone | None = None
+    finish: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class ReportAttention:
+    step: str
+    attempts: int
+
+
+@dataclass(frozen=True, slots=True)
+class NoteLateReply:
+    reply_type: str
+    reply_id: str
+
+
+type OrderCommand = (
+    Place
+    | RequestCancel
+    | RecordReservation
+    | RecordPayment
+    | RecordShipment
+    | RecordCancellation
+    | ReportAttention
+    | NoteLateReply
+)

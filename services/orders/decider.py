@@ -1,0 +1,159 @@
+"""The rules of an order. A command that was carried out decides nothing, so each may be repeated."""
+
+from collections.abc import Sequence
+from datetime import datetime
+from functools import reduce
+
+from core.decider import Decider, Rejection
+from services.orders import commands as c
+from services.orders import events as e
+from services.orders.state import CANCELLABLE, TERMINAL, UNDOING, OrderState, evolve
+
+STEPS = ("inventory", "payment", "shipping")
+
+LATE_REPLIES_KEPT = 20
+"""Late replies recorded of one order; more say nothing new and must not let a stream grow for ever."""
+
+
+class OrderNotFound(Rejection):
+    def __init__(self) -> None:
+        super().__init__("order_not_found", "there is no such order")
+
+
+class IdempotencyKeyReused(Rejection):
+    def __init__(self) -> None:
+        super().__init__(
+            "idempotency_key_reused", "the Idempotency-Key was used before, with another request body"
+        )
+
+
+class CannotCancel(Rejection):
+    def __init__(self, status: str) -> None:
+        super().__init__("cannot_cancel", f"an order that is {status} can no longer be cancelled")
+
+
+class WrongTransition(Rejection):
+    """The saga asked for something that its order's status does not allow: a defect."""
+
+    def __init__(self, command: object, status: str) -> None:
+        super().__init__(
+            "wrong_transition", f"{type(command).__name__} does not apply to an order that is {status}"
+        )
+
+
+def decide(state: OrderState, command: c.OrderCommand, now: datetime) -> Sequence[e.OrderEvent]:
+    if isinstance(command, c.Place):
+        return _place(state, command, now)
+    if state.status == "none":
+        raise OrderNotFound
+    match command:
+        case c.RequestCancel():
+            return _request_cancel(state, command)
+        case c.RecordReservation() | c.RecordPayment() | c.RecordShipment():
+            return _advance(state, command)
+        case c.RecordCancellation():
+            return _record_cancellation(state, command)
+        case c.ReportAttention():
+            return _report_attention(state, command)
+        case c.NoteLateReply():
+            return _note_late_reply(state, command)
+
+
+def _place(state: OrderState, command: c.Place, now: datetime) -> Sequence[e.OrderEvent]:
+    if state.status != "none":
+        if state.request_digest != command.request_digest:
+            raise IdempotencyKeyReused
+        return ()
+    return (
+        e.OrderCreated(
+            order_id=command.order_id,
+            customer_id=command.customer_id,
+            currency=command.currency,
+            total=sum(line.quantity * line.unit_price for line in command.lines),
+            lines=command.lines,
+            shipping_address=command.shipping_address,
+            payment_method=command.payment_method,
+            delivery=command.delivery,
+            request_digest=command.request_digest,
+            placed_at=now,
+        ),
+    )
+
+
+def _request_cancel(state: OrderState, command: c.RequestCancel) -> Sequence[e.OrderEvent]:
+    if state.status in UNDOING or state.status == "cancelled" or state.cancel_reason:
+        return ()
+    if state.status not in CANCELLABLE:
+        raise CannotCancel(state.status)
+    return (e.CancelRequested(state.order_id, command.reason),)
+
+
+def _advance(  # noqa: PLR0911  (one return a transition)
+    state: OrderState, command: c.RecordReservation | c.RecordPayment | c.RecordShipment
+) -> Sequence[e.OrderEvent]:
+    order_id = state.order_id
+    match command, state.status:
+        case _, "cancelling" | "needs_attention" | "cancelled" | "completed":
+            return ()
+        case c.RecordReservation(), "created":
+            return (e.InventoryReserved(order_id),)
+        case c.RecordReservation(), _:
+            return ()
+        case c.RecordPayment(), "inventory_reserved":
+            processed = e.PaymentProcessed(order_id, command.payment_id, command.amount, command.currency)
+            return (processed,) if state.cancel_reason else (processed, e.ShippingRequested(order_id))
+        case c.RecordPayment(), "payment_processed" if not state.cancel_reason:
+            return (e.ShippingRequested(order_id),)
+        case c.RecordPayment(), "payment_processed" | "shipping_requested":
+            return ()
+        case c.RecordShipment(), "shipping_requested":
+            return (
+                e.ShippingCreated(order_id, state.customer_id, command.shipment_id, command.tracking_number),
+                e.OrderCompleted(order_id),
+            )
+    raise WrongTransition(command, state.status)
+
+
+def _record_cancellation(state: OrderState, command: c.RecordCancellation) -> Sequence[e.OrderEvent]:
+    if state.status in TERMINAL:
+        return ()
+    events: list[e.OrderEvent] = []
+    if state.status not in UNDOING:
+        events.append(e.CancellationStarted(state.order_id, command.reason, command.undo))
+    if command.undone is not None and command.undone.step not in state.undone:
+        events.append(_undone(state.order_id, command.undone))
+    if command.finish:
+        after = reduce(evolve, events, state)
+        if not after.undo_left:
+            events.append(e.OrderCancelled(state.order_id, state.customer_id, after.reason))
+    return events
+
+
+def _undone(order_id: str, undone: c.Undone) -> e.OrderEvent:
+    match undone.step:
+        case "inventory":
+            return e.InventoryReleased(order_id)
+        case "payment":
+            return e.PaymentRefunded(order_id, undone.amount, undone.currency)
+        case "shipping":
+            return e.ShippingCancelled(order_id)
+    raise ValueError(f"step: must be one of {', '.join(STEPS)}, not {undone.step!r}")
+
+
+def _report_attention(state: OrderState, command: c.ReportAttention) -> Sequence[e.OrderEvent]:
+    if state.status in TERMINAL or command.step in state.undone or command.step == state.attention_step:
+        return ()
+    if state.status not in UNDOING:
+        raise WrongTransition(command, state.status)
+    return (e.NeedsAttention(state.order_id, command.step, command.attempts),)
+
+
+def _note_late_reply(state: OrderState, command: c.NoteLateReply) -> Sequence[e.OrderEvent]:
+    if command.reply_id in state.late_replies or len(state.late_replies) >= LATE_REPLIES_KEPT:
+        return ()
+    return (e.LateReply(state.order_id, command.reply_type, command.reply_id),)
+
+
+ORDERS: Decider[OrderState, c.OrderCommand, e.OrderEvent] = Decider(
+    container="orders", state=OrderState, initial=OrderState(), decide=decide, evolve=evolve
+)

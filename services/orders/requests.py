@@ -1,0 +1,45 @@
+"""The commands that the saga sends for an order, made from its state."""
+
+from datetime import datetime
+
+from services.inventory.messages import Release, Reserve, ReserveLine
+from services.orders.state import OrderState
+from services.payments.messages import Charge, Refund
+from services.shipping.messages import Address, CancelShipment, CreateShipment
+
+
+def reserve(state: OrderState, hold_until: datetime) -> Reserve:
+    """One line per SKU: an order may name one several times, at different prices."""
+    quantities: dict[str, int] = {}
+    for line in state.lines:
+        quantities[line.sku] = quantities.get(line.sku, 0) + line.quantity
+    lines = tuple(ReserveLine(sku, quantity) for sku, quantity in sorted(quantities.items()))
+    return Reserve(state.order_id, lines, hold_until)
+
+
+def charge(state: OrderState, hold_until: datetime) -> Charge:
+    return Charge(state.order_id, state.customer_id, state.total, state.currency, state.payment_method)
+
+
+def create_shipment(state: OrderState, hold_until: datetime) -> CreateShipment:
+    to = state.shipping_address
+    if to is None:
+        raise ValueError(f"order {state.order_id!r} has no shipping address")
+    return CreateShipment(
+        state.order_id,
+        Address(to.name, to.street, to.city, to.postal_code, to.country),
+        state.delivery,
+        sum(line.quantity for line in state.lines),
+    )
+
+
+def release(state: OrderState, hold_until: datetime) -> Release:
+    return Release(state.order_id)
+
+
+def refund(state: OrderState, hold_until: datetime) -> Refund:
+    return Refund(state.order_id)
+
+
+def cancel_shipment(state: OrderState, hold_until: datetime) -> CancelShipment:
+    return CancelShipment(state.order_id)

@@ -1,0 +1,124 @@
+"""What the events of an order add up to."""
+
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from typing import Literal
+
+from services.orders import events as e
+
+type Status = Literal[
+    "none",
+    "created",
+    "inventory_reserved",
+    "payment_processed",
+    "shipping_requested",
+    "shipping_created",
+    "completed",
+    "cancelling",
+    "needs_attention",
+    "cancelled",
+]
+
+TERMINAL: frozenset[Status] = frozenset({"completed", "cancelled"})
+UNDOING: frozenset[Status] = frozenset({"cancelling", "needs_attention"})
+CANCELLABLE: frozenset[Status] = frozenset({"created", "inventory_reserved", "payment_processed"})
+"""Where the customer may still cancel. From `shipping_requested` on the parcel may be on its way."""
+
+UNDONE_BY: dict[type, str] = {
+    e.ShippingCancelled: "shipping",
+    e.PaymentRefunded: "payment",
+    e.InventoryReleased: "inventory",
+}
+"""The step of the saga that an event says was undone."""
+
+
+@dataclass(frozen=True, slots=True)
+class OrderState:
+    """`status` is `none` before the first event. `total` and `refunded` in minor units of `currency`.
+
+    cancel_reason: the customer asked, and the saga has yet to see it.
+    undo: the steps that the cancellation undoes, in that order; undone: those of which it is recorded.
+    attention_step: the undo that did not succeed, while the status is `needs_attention`.
+    late_replies: ids of the recorded late replies.
+    """
+
+    status: Status = "none"
+    order_id: str = ""
+    customer_id: str = ""
+    currency: str = ""
+    total: int = 0
+    lines: tuple[e.OrderLine, ...] = ()
+    shipping_address: e.ShippingAddress | None = None
+    payment_method: str = ""
+    delivery: str = ""
+    request_digest: str = ""
+    placed_at: datetime = datetime(1, 1, 1, tzinfo=UTC)
+    payment_id: str = ""
+    shipment_id: str = ""
+    tracking_number: str = ""
+    cancel_reason: str = ""
+    reason: str = ""
+    undo: tuple[str, ...] = ()
+    undone: tuple[str, ...] = ()
+    refunded: int = 0
+    attention_step: str = ""
+    late_replies: tuple[str, ...] = ()
+
+    @property
+    def undo_left(self) -> tuple[str, ...]:
+        return tuple(step for step in self.undo if step not in self.undone)
+
+
+def evolve(state: OrderState, event: e.OrderEvent) -> OrderState:  # noqa: PLR0911, PLR0912  (one an event)
+    match event:
+        case e.OrderCreated():
+            return OrderState(
+                status="created",
+                order_id=event.order_id,
+                customer_id=event.customer_id,
+                currency=event.currency,
+                total=event.total,
+                lines=event.lines,
+                shipping_address=event.shipping_address,
+                payment_method=event.payment_method,
+                delivery=event.delivery,
+                request_digest=event.request_digest,
+                placed_at=event.placed_at,
+            )
+        case e.InventoryReserved():
+            return replace(state, status="inventory_reserved")
+        case e.PaymentProcessed():
+            return replace(state, status="payment_processed", payment_id=event.payment_id)
+        case e.ShippingRequested():
+            return replace(state, status="shipping_requested")
+        case e.ShippingCreated():
+            return replace(
+                state,
+                status="shipping_created",
+                shipment_id=event.shipment_id,
+                tracking_number=event.tracking_number,
+            )
+        case e.OrderCompleted():
+            return replace(state, status="completed")
+        case e.CancelRequested():
+            return replace(state, cancel_reason=event.reason)
+        case e.CancellationStarted():
+            return replace(state, status="cancelling", reason=event.reason, undo=event.undo)
+        case e.PaymentRefunded():
+            return replace(_undone(state, event), refunded=event.amount)
+        case e.ShippingCancelled() | e.InventoryReleased():
+            return _undone(state, event)
+        case e.NeedsAttention():
+            return replace(state, status="needs_attention", attention_step=event.step)
+        case e.OrderCancelled():
+            return replace(state, status="cancelled", reason=event.reason, attention_step="")
+        case e.LateReply():
+            return replace(state, late_replies=(*state.late_replies, event.reply_id))
+
+
+def _undone(
+    state: OrderState, event: e.PaymentRefunded | e.ShippingCancelled | e.InventoryReleased
+) -> OrderState:
+    return replace(
+        state, status="cancelling", attention_step="", undone=(*state.undone, UNDONE_BY[type(event)])
+    )

@@ -1,0 +1,1 @@
+"""HTTP triggers, one file a resource."""

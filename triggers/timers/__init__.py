@@ -1,0 +1,1 @@
+"""Timer triggers, one file a service."""
