@@ -1,31 +1,31 @@
 """One SQLite file that all engines share, and the group commit in front of it.
 
-Writes are plain synchronous functions over a `Transaction`. Those that wait are run one after another on the event
-loop's thread, committed together, and only then answered: a reply leaves after its commit was synced
-(`synchronous=FULL`). Only COMMIT, which waits for the disk, runs on a thread of its own: each statement gives up the
-interpreter lock for a moment, and on a second thread it would get it back only after a switch interval.
+Writes are plain synchronous functions over a `Transaction`. Those that wait are run one after another on the
+event loop's thread, committed together, and only then answered: a reply leaves after its commit was synced
+(`synchronous=FULL`). Only COMMIT, which waits for the disk, runs on a thread of its own: each statement gives
+up the interpreter lock for a moment, and on a second thread it would get it back only after a switch interval.
 
-Several processes may share the file. SQLite's own lock is unfair, so the turn to write passes through `turnstile.py`;
-after a commit the others are told what became ready (`wakeups.py`).
+Several processes may share the file. SQLite's own lock is unfair, so the turn to write passes through
+`turnstile.py`; after a commit the others are told what became ready (`wakeups.py`).
 """
 
 import asyncio
 import sqlite3
-from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Final, Protocol
 
-SCHEMA_VERSION = 1
+from emulator.database import StoreError, open_reader, open_writer
 
+__all__ = ["Peers", "Store", "StoreError", "StoreStopped", "Transaction", "WriteTurn"]
 
-class StoreError(Exception):
-    """The folder cannot be used; the message says what to do."""
+MAX_GROUP: Final = 256
+"""Writes in one commit: bounds how long the loop and the other processes wait for a group, to some 10 ms."""
 
 
 class StoreStopped(Exception):
-    """The store was closed, or has crashed: nothing more is written or answered."""
+    """The store was closed: nothing more is read or written."""
 
 
 class WriteTurn(Protocol):
@@ -47,12 +47,12 @@ class Peers(Protocol):
 class Transaction:
     """What a write may do. An exception undoes this write alone, not the others of its group."""
 
-    __slots__ = ("_counts", "_db", "_wakes")
+    __slots__ = ("_db", "counts", "wakes")
 
     def __init__(self, db: sqlite3.Connection) -> None:
         self._db = db
-        self._wakes: dict[str, None] = {}
-        self._counts: Counter[tuple[str, str]] = Counter()
+        self.wakes: dict[str, None] = {}
+        self.counts: dict[tuple[str, str], int] = {}
 
     def execute(self, sql: str, parameters: Sequence[Any] = ()) -> sqlite3.Cursor:
         return self._db.execute(sql, parameters)
@@ -62,19 +62,75 @@ class Transaction:
 
     def wake(self, name: str) -> None:
         """After the commit, tell whoever listens to `name` that there is work."""
-        self._wakes[name] = None
+        self.wakes[name] = None
 
     def count(self, subject: str, event: str, by: int = 1) -> None:
         """Add to a durable counter, written once for the whole group. See `Store.counters`."""
-        self._counts[subject, event] += by
+        key = (subject, event)
+        self.counts[key] = self.counts.get(key, 0) + by
 
 
 type Work[R] = Callable[[Transaction], R]
 type Listener = Callable[[], bool]
+type _Waiting = tuple[Work[Any], asyncio.Future[Any]]
+
+
+class _Group:
+    """Writes that are committed together, and what to do once they are on disk."""
+
+    def __init__(self, waiting: Sequence[_Waiting]) -> None:
+        self._waiting = waiting
+        self._results: list[tuple[asyncio.Future[Any], Any]] = []
+        self._refusals: list[tuple[asyncio.Future[Any], Exception]] = []
+        self.wakes: dict[str, None] = {}
+        self.written = False
+
+    def run(self, db: sqlite3.Connection) -> None:
+        """Raises what failed when it was not one write, but the whole transaction."""
+        counts: dict[tuple[str, str], int] = {}
+        for work, future in self._waiting:
+            if future.done():  # cancelled while it waited
+                continue
+            transaction = Transaction(db)
+            db.execute("SAVEPOINT work")
+            try:
+                result = work(transaction)
+            except Exception as error:
+                if not db.in_transaction:  # a full disk, among others, makes SQLite undo everything
+                    raise
+                db.execute("ROLLBACK TO work")
+                self._refusals.append((future, error))
+            else:
+                self._results.append((future, result))
+                self.wakes |= transaction.wakes
+                for key, by in transaction.counts.items():
+                    counts[key] = counts.get(key, 0) + by
+            db.execute("RELEASE work")
+        if counts:
+            db.executemany(
+                "INSERT INTO counters VALUES (?, ?, ?) "
+                "ON CONFLICT (subject, event) DO UPDATE SET total = total + excluded.total",
+                [(subject, event, by) for (subject, event), by in counts.items()],
+            )
+
+    def fail(self, error: Exception) -> None:
+        """None of it happened."""
+        self._results = []
+        self._refusals = [(future, error) for _, future in self._waiting]
+        self.wakes = {}
+
+    def answer(self) -> None:
+        for future, result in self._results:
+            if not future.done():
+                future.set_result(result)
+        for future, error in self._refusals:
+            if not future.done():
+                # A future refuses to carry a StopIteration.
+                future.set_exception(RuntimeError(repr(error)) if isinstance(error, StopIteration) else error)
 
 
 class Store:
-    """Open with `Store.open`. Belongs to one event loop."""
+    """Belongs to one event loop."""
 
     def __init__(
         self,
@@ -87,44 +143,61 @@ class Store:
         synchronous: str = "FULL",
         after_commit: Callable[[int], None] | None = None,
     ) -> None:
-        """`turn` and `peers` are None when no other process shares the file.
+        """Raises StoreError.
 
-        `commit_inline` commits on the loop's thread (for simulated time). `after_commit` is called with the number of
-        commits so far, before anything of that commit is answered; when it raises, the store stops as a killed
-        process would: what is committed stays, nothing is answered any more.
+        `turn` and `peers` are None when no other process shares the file. `commit_inline` commits on the
+        loop's thread (for simulated time). `after_commit` is called with the number of commits so far, before
+        anything of that commit is answered; when it raises, the store crashes, see `stop`.
         """
         self.path = path
         self._turn = turn
         self._peers = peers
         self._commit_inline = commit_inline
         self._after_commit = after_commit
-        self._writer = _connect(path, schema, synchronous)
-        self._reader = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
-        self._reader.execute("PRAGMA query_only=ON")
-        self._waiting: list[tuple[Work[Any], asyncio.Future[Any]]] = []
+        self._writer = open_writer(path, schema, synchronous)
+        self._reader = open_reader(path)
+        self._scanner: sqlite3.Connection | None = None
+        self._waiting: list[_Waiting] = []
         self._listeners: dict[str, list[Listener]] = {}
         self._committer: asyncio.Task[None] | None = None
-        self._threads = ThreadPoolExecutor(1, "store-commit")
-        self._stopped: BaseException | None = None
+        self._commit_thread = ThreadPoolExecutor(1, "store-commit")
+        self._scan_thread = ThreadPoolExecutor(1, "store-scan")
+        self._closing = False
+        self._closed = False
+        self._crash: BaseException | None = None
         self.commits = 0
 
     async def write[R](self, work: Work[R]) -> R:
         """Run `work` in the next group and return its result once the group is on disk.
 
-        What `work` raises undoes it and is raised here. Raises StoreStopped.
+        What `work` raises undoes it and is raised here. Raises StoreStopped, and sqlite3.Error when the disk
+        fails: it is then not known to have happened. Nor does a caller know that is cancelled meanwhile.
         """
-        if self._stopped is not None:
-            raise StoreStopped("the store is closed") from self._stopped
         loop = asyncio.get_running_loop()
         future: asyncio.Future[R] = loop.create_future()
-        self._waiting.append((work, future))
-        if self._committer is None:
-            self._committer = loop.create_task(self._commit_groups())
+        if self._closing:
+            raise StoreStopped("the store is closed")
+        if self._crash is None:
+            self._waiting.append((work, future))
+            if self._committer is None:
+                self._committer = loop.create_task(self._commit_groups())
         return await future
 
     def read(self, sql: str, parameters: Sequence[Any] = ()) -> list[Any]:
-        """Rows as of the last commit. Never waits for a writer."""
+        """Rows as of the last commit. Never waits for a writer. Raises StoreStopped."""
+        if self._closed:
+            raise StoreStopped("the store is closed") from self._crash
         return self._reader.execute(sql, parameters).fetchall()
+
+    async def scan(self, sql: str, parameters: Sequence[Any] = ()) -> list[Any]:
+        """As `read`, for what may take long: on a thread, so that the loop goes on."""
+        if self._closed:
+            raise StoreStopped("the store is closed") from self._crash
+        if self._scanner is None:
+            self._scanner = open_reader(self.path)
+        return await asyncio.get_running_loop().run_in_executor(
+            self._scan_thread, _rows, self._scanner, sql, parameters
+        )
 
     def listen(self, name: str, listener: Listener) -> None:
         """Call `listener` after each commit that woke `name`, here or in another process.
@@ -142,95 +215,98 @@ class Store:
         return {(subject, event): total for subject, event, total in rows}
 
     async def close(self) -> None:
-        """Finish the writes that wait, then close the file."""
-        while self._committer is not None and self._stopped is None:
-            await self._committer
-        self.stop(StoreStopped("closed"))
+        """Finish the writes that wait, refuse new ones, then close the file."""
+        self._closing = True
+        if self._committer is not None:
+            await asyncio.wait([self._committer])
+        self._release()
 
     def stop(self, reason: BaseException) -> None:
-        """Stop at once, as a killed process would: writes not yet committed are gone and never answered."""
-        if self._stopped is not None:
-            return
-        self._stopped = reason
+        """Crash, as a killed process would: what is committed stays, everything else is gone.
+
+        Writes that wait and all later ones are neither done nor answered nor refused: code that went on (to
+        abandon a message, to answer an error) would do what a dead process cannot. They hang until cancelled:
+        whoever simulates the crash cancels the tasks of the dead process. Reads raise StoreStopped.
+        """
+        self._crash = self._crash or reason
         self._waiting.clear()
         if self._committer is not None:
             self._committer.cancel()
-        self._threads.shutdown(wait=True)
-        self._writer.close()
-        self._reader.close()
+        self._release()
+
+    def _release(self) -> None:
+        if self._closed:
+            return
+        self._closed = True
+        self._commit_thread.shutdown(wait=True)
+        if self._scanner is not None:
+            self._scanner.interrupt()
+        self._scan_thread.shutdown(wait=True)
+        for db in (self._scanner, self._reader, self._writer):
+            if db is not None:
+                db.close()
 
     async def _commit_groups(self) -> None:
         """Runs while writes wait: each round is one group, one commit."""
         try:
             while self._waiting:
-                if self._turn is not None:
-                    await self._turn.acquire()
-                try:
-                    answers, wakes = await self._commit_group()
-                finally:
-                    if self._turn is not None:
-                        self._turn.release()
-                self.commits += 1
-                if self._after_commit is not None:
-                    try:
-                        self._after_commit(self.commits)
-                    except Exception as crash:  # noqa: BLE001  (whatever it is, this process is now dead)
-                        self._committer = None
-                        self.stop(crash)
+                group = await self._commit_group()
+                if group.written:
+                    self.commits += 1
+                    if not self._survives(self.commits):
                         return
-                for future, result, error in answers:
-                    if not future.done():
-                        if error is None:
-                            future.set_result(result)
-                        else:
-                            future.set_exception(error)
-                self._announce(wakes)
+                group.answer()
+                self._announce(group.wakes)
         finally:
             self._committer = None
 
-    async def _commit_group(
-        self,
-    ) -> tuple[list[tuple[asyncio.Future[Any], Any, Exception | None]], dict[str, None]]:
-        group, self._waiting = self._waiting, []
+    def _survives(self, commits: int) -> bool:
+        if self._after_commit is None:
+            return True
+        try:
+            self._after_commit(commits)
+        except Exception as crash:
+            self._committer = None
+            self.stop(crash)
+            return False
+        return True
+
+    async def _commit_group(self) -> _Group:
+        try:
+            if self._turn is not None:
+                await self._turn.acquire()
+        except OSError as error:
+            group = self._next_group()
+            group.fail(error)
+            return group
+        group = self._next_group()
         db = self._writer
-        answers: list[tuple[asyncio.Future[Any], Any, Exception | None]] = []
-        wakes: dict[str, None] = {}
-        counts: Counter[tuple[str, str]] = Counter()
+        before = db.total_changes
         try:
             db.execute("BEGIN IMMEDIATE")
-            for work, future in group:
-                transaction = Transaction(db)
-                db.execute("SAVEPOINT work")
-                try:
-                    result = work(transaction)
-                except Exception as error:  # noqa: BLE001  (raised again where the write is awaited)
-                    db.execute("ROLLBACK TO work")
-                    answers.append((future, None, error))
-                else:
-                    answers.append((future, result, None))
-                    wakes |= transaction._wakes
-                    counts.update(transaction._counts)
-                db.execute("RELEASE work")
-            if counts:
-                db.executemany(
-                    "INSERT INTO counters VALUES (?, ?, ?) "
-                    "ON CONFLICT (subject, event) DO UPDATE SET total = total + excluded.total",
-                    [(subject, event, by) for (subject, event), by in counts.items()],
-                )
-            if self._commit_inline:
+            group.run(db)
+            group.written = db.total_changes != before
+            if self._commit_inline or not group.written:
                 db.execute("COMMIT")
             else:
-                await asyncio.get_running_loop().run_in_executor(self._threads, db.execute, "COMMIT")
-        except sqlite3.Error as error:
-            # The disk is full, the file is gone ...: no write of this group happened.
+                loop = asyncio.get_running_loop()
+                await loop.run_in_executor(self._commit_thread, db.execute, "COMMIT")
+        except Exception as error:
             if db.in_transaction:
                 db.execute("ROLLBACK")
-            answers = [(future, None, error) for _, future in group]
-            wakes = {}
-        return answers, wakes
+            group.fail(error)
+        finally:
+            if self._turn is not None:
+                self._turn.release()
+        return group
 
-    def _announce(self, wakes: dict[str, None]) -> None:
-        spilled: list[str] = []
+    def _next_group(self) -> _Group:
+        waiting = self._waiting
+        self._waiting = waiting[MAX_GROUP:]
+        return _Group(waiting[:MAX_GROUP])
+
+    def _announce(self, wakes: Iterable[str]) -> None:
+        spilled = []
         for name in wakes:
             taken = False
             for listener in self._listeners.get(name, ()):
@@ -241,28 +317,5 @@ class Store:
             self._peers.tell(spilled)
 
 
-def _connect(path: Path, schema: Sequence[str], synchronous: str) -> sqlite3.Connection:
-    try:
-        db = sqlite3.connect(path, isolation_level=None, check_same_thread=False, cached_statements=512)
-        db.execute("PRAGMA busy_timeout=10000")
-        db.execute("PRAGMA journal_mode=WAL")
-        db.execute(f"PRAGMA synchronous={synchronous}")
-        found = db.execute("PRAGMA user_version").fetchone()[0]
-        if found > SCHEMA_VERSION:
-            raise StoreError(
-                f"{path} was written by a newer version (schema {found}, this one knows {SCHEMA_VERSION}): "
-                "use that version, or another --state folder"
-            )
-        db.execute("BEGIN IMMEDIATE")
-        if found < SCHEMA_VERSION:
-            db.execute(
-                "CREATE TABLE IF NOT EXISTS counters (subject TEXT, event TEXT, total INTEGER NOT NULL, "
-                "PRIMARY KEY (subject, event)) WITHOUT ROWID"
-            )
-            for statement in schema:
-                db.execute(statement)
-            db.execute(f"PRAGMA user_version={SCHEMA_VERSION}")
-        db.execute("COMMIT")
-    except sqlite3.Error as error:
-        raise StoreError(f"{path} cannot be opened as a store: {error}") from error
-    return db
+def _rows(db: sqlite3.Connection, sql: str, parameters: Sequence[Any]) -> list[Any]:
+    return db.execute(sql, parameters).fetchall()

@@ -1,0 +1,72 @@
+"""Opens the SQLite file of a store: its settings, its schema, its version."""
+
+import sqlite3
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Final
+
+SCHEMA_VERSION: Final = 1
+
+_BUSY_TIMEOUT_S: Final = 10.0
+_STATEMENTS: Final = 512
+"""Prepared statements kept per connection; the engines together have fewer."""
+
+
+class StoreError(Exception):
+    """The folder cannot be used; the message says what to do."""
+
+
+def open_writer(path: Path, schema: Sequence[str], synchronous: str) -> sqlite3.Connection:
+    """Create the tables in a new file. Raises StoreError.
+
+    Several processes may open a new file at once: the first creates the tables, the others find them.
+    """
+    try:
+        db = _connect(path)
+        try:
+            db.execute("PRAGMA journal_mode=WAL")
+            db.execute(f"PRAGMA synchronous={synchronous}")
+            db.execute("BEGIN IMMEDIATE")
+            found = schema_version(db, path)
+            if found < SCHEMA_VERSION:
+                db.execute(
+                    "CREATE TABLE counters (subject TEXT, event TEXT, total INTEGER NOT NULL, "
+                    "PRIMARY KEY (subject, event)) WITHOUT ROWID"
+                )
+                for statement in schema:
+                    db.execute(statement)
+                db.execute(f"PRAGMA user_version={SCHEMA_VERSION}")
+            db.execute("COMMIT")
+        except BaseException:
+            db.close()
+            raise
+    except sqlite3.Error as error:
+        raise StoreError(f"{path} cannot be opened as a store: {error}") from error
+    return db
+
+
+def open_reader(path: Path) -> sqlite3.Connection:
+    db = _connect(path)
+    db.execute("PRAGMA query_only=ON")
+    return db
+
+
+def schema_version(db: sqlite3.Connection, path: Path) -> int:
+    """Raises StoreError when it is newer than this code knows."""
+    found: int = db.execute("PRAGMA user_version").fetchone()[0]
+    if found > SCHEMA_VERSION:
+        raise StoreError(
+            f"{path} was written by a newer version (schema {found}, this one knows {SCHEMA_VERSION}): "
+            "use that version, or another --state folder"
+        )
+    return found
+
+
+def _connect(path: Path) -> sqlite3.Connection:
+    return sqlite3.connect(
+        path,
+        timeout=_BUSY_TIMEOUT_S,
+        isolation_level=None,
+        check_same_thread=False,
+        cached_statements=_STATEMENTS,
+    )
