@@ -7,11 +7,14 @@ the field.
 
 from collections.abc import Callable
 from dataclasses import is_dataclass
-from typing import Any, Protocol
+from typing import Annotated, Any, Protocol
 
-from pydantic import ConfigDict, TypeAdapter, ValidationError
+from pydantic import ConfigDict, StringConstraints, TypeAdapter, ValidationError
 
 from core.json import JsonObject
+
+type Id = Annotated[str, StringConstraints(pattern=r"^[^/\\#?\x00-\x1f]{1,200}$")]
+"""A business key that is part of document ids, so without the characters that Cosmos DB forbids there."""
 
 
 class InvalidContract(ValueError):

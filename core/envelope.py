@@ -13,6 +13,10 @@ import orjson
 from core.bus import OutgoingMessage
 from core.contracts import InvalidContract, contract_name, contract_version, decode, encode
 from core.json import JsonObject
+from core.telemetry import child_traceparent
+
+ORDER_REPLIES = "order-replies"
+"""The queue that every service answers to."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,6 +33,19 @@ class Envelope:
     causation_id: str
     traceparent: str
     data: Any
+
+
+def command_id(order_id: str, type: str) -> str:
+    """An order gets each command once; a resend has the same id."""
+    return f"{order_id}:{type}"
+
+
+def check_command(envelope: Envelope, order_id: str) -> None:
+    """That the envelope and its data mean the same order. Raises InvalidContract."""
+    if envelope.subject != order_id or envelope.correlation_id != order_id:
+        raise InvalidContract(f"subject: subject, correlationid and data.order_id must be one, {order_id!r}")
+    if envelope.id != command_id(order_id, envelope.type):
+        raise InvalidContract(f"id: must be {command_id(order_id, envelope.type)!r}")
 
 
 def wrap(
@@ -54,6 +71,23 @@ def wrap(
         causation_id=causation_id,
         traceparent=traceparent,
         data=data,
+    )
+
+
+def reply_to(
+    command: str, data: object, *, source: str, order_id: str, time: datetime, traceparent: str = ""
+) -> Envelope:
+    """The one answer to the command of this id; `traceparent` is that of the work that found it."""
+    id = f"{command}:reply"
+    return wrap(
+        data,
+        id=id,
+        source=source,
+        subject=order_id,
+        time=time,
+        correlation_id=order_id,
+        causation_id=command,
+        traceparent=child_traceparent(traceparent, id),
     )
 
 

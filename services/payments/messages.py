@@ -1,8 +1,17 @@
-"""What payments is told and what it answers. Amounts are integer minor units with an ISO 4217 code."""
+"""What payments is told and what it answers. Amounts are integer minor units with an ISO 4217 code.
+
+The answers are also the events that say so in the payment's own stream.
+"""
 
 from dataclasses import dataclass
+from typing import Annotated
 
-from core.contracts import contract
+from pydantic import Field
+
+from core.contracts import Id, contract
+
+type Amount = Annotated[int, Field(gt=0)]
+type Currency = Annotated[str, Field(pattern="^[A-Z]{3}$")]
 
 
 @contract("payments.charge")
@@ -10,10 +19,10 @@ from core.contracts import contract
 class Charge:
     """`payment_method` is a gateway's token."""
 
-    order_id: str
+    order_id: Id
     customer_id: str
-    amount: int
-    currency: str
+    amount: Amount
+    currency: Currency
     payment_method: str
 
 
@@ -29,7 +38,9 @@ class Charged:
 @contract("payments.declined")
 @dataclass(frozen=True, slots=True)
 class Declined:
-    """`reason` is the gateway's code, or `refunded` (the undo came first)."""
+    """`reason` is the gateway's code, or `refunded` (the undo came first, or
+    before the outcome was known).
+    """
 
     order_id: str
     reason: str
@@ -40,13 +51,13 @@ class Declined:
 class Refund:
     """Undoes `payments.charge`, in full."""
 
-    order_id: str
+    order_id: Id
 
 
 @contract("payments.refunded")
 @dataclass(frozen=True, slots=True)
 class Refunded:
-    """`amount` is 0 when nothing had been charged."""
+    """`amount` is 0, and `currency` empty, when nothing had been charged."""
 
     order_id: str
     amount: int

@@ -1,8 +1,14 @@
-"""What shipping is told and what it answers."""
+"""What shipping is told and what it answers.
+
+The answers are also the events that say so in the shipment's own stream.
+"""
 
 from dataclasses import dataclass
+from typing import Annotated
 
-from core.contracts import contract
+from pydantic import Field
+
+from core.contracts import Id, contract
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,10 +27,10 @@ class Address:
 class CreateShipment:
     """`delivery` is the carrier's product, `pieces` the number of articles in the parcel."""
 
-    order_id: str
+    order_id: Id
     address: Address
     delivery: str
-    pieces: int
+    pieces: Annotated[int, Field(gt=0)]
 
 
 @contract("shipping.created")
@@ -38,7 +44,9 @@ class ShipmentCreated:
 @contract("shipping.refused")
 @dataclass(frozen=True, slots=True)
 class ShipmentRefused:
-    """`reason` is the carrier's code, or `cancelled` (the undo came first)."""
+    """`reason` is the carrier's code, or `cancelled` (the undo came first, or before the outcome was
+    known).
+    """
 
     order_id: str
     reason: str
@@ -49,10 +57,12 @@ class ShipmentRefused:
 class CancelShipment:
     """Undoes `shipping.create`."""
 
-    order_id: str
+    order_id: Id
 
 
 @contract("shipping.cancelled")
 @dataclass(frozen=True, slots=True)
 class ShipmentCancelled:
+    """Also when there was nothing to cancel."""
+
     order_id: str

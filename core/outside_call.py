@@ -1,0 +1,150 @@
+"""Calls to the outside world (charge a card, order a parcel), of which a repeat would cost something.
+
+1. The intent is recorded, with a deadline, before the call.
+2. Whoever recorded it makes the call, under an idempotency key made of the business key, within the deadline.
+3. The outcome is recorded, in one batch with the reply.
+
+A delivery that finds an intent which it did not record (a second delivery, or the first one after a crash)
+makes no call before the deadline: it waits. After the deadline it looks the outcome up by business key,
+because a gateway forgets its idempotency keys, and records what it found; only if there is nothing may the
+call be repeated, as a new intent. The stream's version check lets one of several make that move.
+
+An undo that meets an open intent records that it is wanted, and waits likewise: whoever learns the outcome
+has it undone, and no new intent is opened.
+"""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from core.bus import Bus
+from core.clock import Clock
+from core.decider import Cause, Decider, Loaded, Outcome, execute
+from core.documents import Documents
+from core.envelope import ORDER_REPLIES, Envelope, command_id, reply_to, to_message
+from core.resilience import TRANSIENT, TransientError, retry_transient
+
+SETTLING_S = 1.0
+"""Between giving up on an answer and looking the outcome up: what is on its way may still arrive at the other
+side, and the clocks of two instances differ."""
+
+RECORDING_S = 20.0
+"""For how long recording a known outcome is repeated at once: cheaper than finding it again."""
+
+
+class OutcomeUnknown(TransientError):
+    """A call is in flight, or was given up on. Repeating the command later resolves it."""
+
+
+class OutsideUnavailable(TransientError):
+    """The other side says that it did nothing and may be asked again."""
+
+
+@dataclass(frozen=True, slots=True)
+class Intent:
+    """That a call is made. Until `deadline` only who recorded it may act on it."""
+
+    attempt: int
+    deadline: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class OutsideCall[C]:
+    """The call that a state says is under way.
+
+    opened_by: the event that records the intent.
+    call: makes it and gives the command that records its outcome.
+    find: looks the outcome up and gives the command that records what was found, or that there is nothing.
+    """
+
+    intent: Intent
+    opened_by: type
+    call: Callable[[], Awaitable[C]]
+    find: Callable[[], Awaitable[C]]
+
+
+def deadline(now: datetime, timeout_s: float) -> datetime:
+    """Of an intent recorded now, for a call that may take `timeout_s`."""
+    return now + timedelta(seconds=timeout_s + SETTLING_S)
+
+
+async def carry_out[S, C, E](
+    documents: Documents,
+    bus: Bus,
+    clock: Clock,
+    decider: Decider[S, C, E],
+    command: Envelope,
+    start: C,
+    *,
+    loaded: Loaded[S] | None,
+    answers: Callable[[S, S], Sequence[tuple[str, object]]],
+    under_way: Callable[[S], OutsideCall[C] | None],
+) -> None:
+    """Execute `start`, see the calls that it opens through, and send every answer that is found on the way.
+
+    The stream is the order's. `start` is what the decider is told for `command`; `loaded` as in `execute`.
+    `answers(before, after)` are the type of the command that this change of state answers, and the answer.
+
+    Returns when `command` is answered. Raises OutcomeUnknown when the outcome must be waited for, and what
+    `execute` raises; repeating is safe.
+    """
+    stream, source = command.subject, command.type.partition(".")[0]
+    cause = Cause(command.id, command.correlation_id, command.id, command.traceparent, actor=source)
+
+    def replies(before: S, after: S) -> Sequence[Envelope]:
+        return [
+            reply_to(
+                command_id(stream, answered),
+                data,
+                source=source,
+                order_id=stream,
+                time=clock.now(),
+                traceparent=command.traceparent,
+            )
+            for answered, data in answers(before, after)
+        ]
+
+    async def step(command: C, loaded: Loaded[S] | None) -> Outcome[S, E]:
+        return await execute(
+            documents, decider, stream, command, cause, clock.now(), loaded=loaded, replies=replies
+        )
+
+    async def send(found: Sequence[Envelope]) -> None:
+        await bus.send(ORDER_REPLIES, [to_message(reply) for reply in found])
+
+    outcome = await step(start, loaded)
+    answered = False
+    while True:
+        if outcome.replies:
+            await send(outcome.replies)
+            answered = answered or any(reply.causation_id == command.id for reply in outcome.replies)
+        call = under_way(outcome.state)
+        opened = call is not None and any(isinstance(event, call.opened_by) for event in outcome.events)
+        if call is None or (answered and not opened):
+            break
+        following = await (_make(call, clock) if opened else _find(call, clock))
+        at = Loaded(outcome.state, outcome.version)
+        outcome = await retry_transient(lambda: step(following, at), budget_s=RECORDING_S)  # noqa: B023
+    if not answered:
+        # Its inbox record has expired; the state knows the answer.
+        known = replies(decider.initial, outcome.state)
+        await send([reply for reply in known if reply.causation_id == command.id])
+
+
+async def _make[C](call: OutsideCall[C], clock: Clock) -> C:
+    left = (call.intent.deadline - clock.now()).total_seconds() - SETTLING_S
+    if left <= 0:
+        raise OutcomeUnknown("recording the intent took so long that the call can no longer be made in time")
+    try:
+        async with asyncio.timeout(left):
+            return await retry_transient(call.call, budget_s=left)
+    except (TimeoutError, *TRANSIENT) as error:
+        raise OutcomeUnknown(f"no answer within {left:.1f} s: {error}") from error
+
+
+async def _find[C](call: OutsideCall[C], clock: Clock) -> C:
+    left = (call.intent.deadline - clock.now()).total_seconds()
+    if left > 0:
+        raise OutcomeUnknown(f"another delivery may be making the call for another {left:.1f} s")
+    return await call.find()

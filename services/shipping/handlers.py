@@ -1,0 +1,123 @@
+"""Carries out the commands of shipping: two document requests and one of the carrier for a shipment."""
+
+from collections.abc import Sequence
+
+from core.bus import Bus
+from core.clock import Clock
+from core.contracts import contract_name
+from core.decider import Loaded
+from core.documents import Documents
+from core.envelope import Envelope, check_command, command_id
+from core.outside_call import Intent, OutsideCall, carry_out, deadline
+from services.shipping.carrier import Carrier
+from services.shipping.decider import (
+    SHIPMENTS,
+    CancellationNotFound,
+    RecordCancel,
+    RecordCreate,
+    Shipment,
+    ShipmentCommand,
+    ShipmentNotFound,
+    StartCancel,
+    StartCreate,
+)
+from services.shipping.events import CancelStarted, CreateStarted
+from services.shipping.messages import (
+    CancelShipment,
+    CreateShipment,
+    ShipmentCancelled,
+    ShipmentCreated,
+    ShipmentRefused,
+)
+
+CREATE = contract_name(CreateShipment)
+CANCEL = contract_name(CancelShipment)
+COMMANDS = frozenset({CREATE, CANCEL})
+
+type Answer = ShipmentCreated | ShipmentRefused | ShipmentCancelled
+
+
+async def handle_command(
+    documents: Documents, bus: Bus, carrier: Carrier, clock: Clock, timeout_s: float, command: Envelope
+) -> None:
+    """Create or cancel, once, and answer. `timeout_s` is how long the carrier may take.
+
+    Raises InvalidContract, OutcomeUnknown and the transient errors of documents and bus; repeating is safe.
+    """
+    order = command.data
+    check_command(command, order.order_id)
+    limit = deadline(clock.now(), timeout_s)
+    start: ShipmentCommand = (
+        StartCreate(order, limit) if isinstance(order, CreateShipment) else StartCancel(order, limit)
+    )
+
+    def under_way(state: Shipment) -> OutsideCall[ShipmentCommand] | None:
+        if state.intent is None:
+            return None
+        if state.status == "creating":
+            return _create_call(carrier, clock, timeout_s, state, state.intent, order)
+        return _cancel_call(carrier, clock, timeout_s, state, state.intent)
+
+    await carry_out(
+        documents,
+        bus,
+        clock,
+        SHIPMENTS,
+        command,
+        start,
+        loaded=Loaded(SHIPMENTS.initial) if isinstance(order, CreateShipment) else None,
+        answers=answers,
+        under_way=under_way,
+    )
+
+
+def answers(before: Shipment, after: Shipment) -> Sequence[tuple[str, Answer]]:
+    """What this change of state answers, with the type of the command that it answers."""
+    found: list[tuple[str, Answer]] = []
+    if after.create_answer and not before.create_answer:
+        if after.create_answer == "created":
+            found.append((CREATE, ShipmentCreated(after.order_id, after.shipment_id, after.tracking_number)))
+        else:
+            found.append((CREATE, ShipmentRefused(after.order_id, after.reason)))
+    if after.cancel_answered and not before.cancel_answered:
+        found.append((CANCEL, ShipmentCancelled(after.order_id)))
+    return found
+
+
+def _create_call(
+    carrier: Carrier,
+    clock: Clock,
+    timeout_s: float,
+    state: Shipment,
+    intent: Intent,
+    order: CreateShipment | CancelShipment,
+) -> OutsideCall[ShipmentCommand]:
+    async def call() -> ShipmentCommand:
+        assert isinstance(order, CreateShipment)  # noqa: S101  (only its delivery opens this intent)
+        result = await carrier.create(
+            command_id(order.order_id, CREATE), order.order_id, order.address, order.delivery, order.pieces
+        )
+        return RecordCreate(result, deadline(clock.now(), timeout_s))
+
+    async def find() -> ShipmentCommand:
+        found = await carrier.find_shipment(state.order_id)
+        limit = deadline(clock.now(), timeout_s)
+        return ShipmentNotFound(intent.attempt, limit) if found is None else RecordCreate(found, limit)
+
+    return OutsideCall(intent, CreateStarted, call, find)
+
+
+def _cancel_call(
+    carrier: Carrier, clock: Clock, timeout_s: float, state: Shipment, intent: Intent
+) -> OutsideCall[ShipmentCommand]:
+    async def call() -> ShipmentCommand:
+        key = command_id(state.order_id, CANCEL)
+        return RecordCancel(await carrier.cancel(key, state.order_id, state.shipment_id))
+
+    async def find() -> ShipmentCommand:
+        found = await carrier.find_cancellation(state.order_id)
+        if found is None:
+            return CancellationNotFound(intent.attempt, deadline(clock.now(), timeout_s))
+        return RecordCancel(found)
+
+    return OutsideCall(intent, CancelStarted, call, find)
