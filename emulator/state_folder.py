@@ -16,8 +16,8 @@ STORE_FILE: Final = "store.sqlite3"
 class StateFolder:
     """`lock` is the descriptor that holds the folder.
 
-    Passed on to child processes (`pass_fds`) it keeps other emulators out until the last of them has ended, even
-    if the supervisor was killed.
+    Passed on to child processes (`pass_fds`) it keeps other emulators out until the last of them has ended,
+    even if the supervisor was killed.
     """
 
     path: Path

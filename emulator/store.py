@@ -3,7 +3,7 @@
 Writes are plain synchronous functions over a `Transaction`. Those that wait are run one after another on the
 event loop's thread, committed together, and only then answered: a reply leaves after its commit was synced
 (`synchronous=FULL`). Only COMMIT, which waits for the disk, runs on a thread of its own: each statement gives
-up the interpreter lock for a moment, and on a second thread it would get it back only after a switch interval.
+up the interpreter lock for a moment, and a second thread would get it back only after a switch interval.
 
 Several processes may share the file. SQLite's own lock is unfair, so the turn to write passes through
 `turnstile.py`; after a commit the others are told what became ready (`wakeups.py`).

@@ -1,8 +1,8 @@
 """The turn to write, passed fairly among the processes that share a store.
 
 SQLite's own lock is unfair: a process that writes again at once nearly always wins, and the others starve for
-seconds. Here a process first queues at one file lock and then waits for a second, which is the turn itself; one
-that has just written must queue again behind the one that waits. The kernel frees the locks of a dead process.
+seconds. Here a process first queues at one file lock and then waits for a second, which is the turn itself;
+one that has just written queues again behind the one that waits. The kernel frees the locks of a dead process.
 """
 
 import asyncio
