@@ -4,25 +4,17 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import Callable
-from dataclasses import dataclass
-from pathlib import Path
 from random import Random
 
 from emulator import engines
 from emulator.clock import Clock
 from emulator.documents.engine import DocumentsEngine
-from emulator.documents.schema import SCHEMA as DOCUMENTS_SCHEMA
 from emulator.host.app import App
 from emulator.host.functions_host import FunctionsHost, HostOptions
 from emulator.metrics import Metrics
 from emulator.servicebus.engine import ServiceBusEngine
 from emulator.servicebus.faults import Faults
-from emulator.servicebus.schema import SCHEMA as BUS_SCHEMA
 from emulator.store import Store
-
-SCHEMA = (*DOCUMENTS_SCHEMA, *BUS_SCHEMA)
-STORE_FILE = "store.sqlite3"
 
 
 class Instance:

@@ -1,0 +1,125 @@
+"""One of the equal processes of an emulator: an instance of the app on the shared store and HTTP port.
+
+It tells the supervisor by one JSON line that it is ready, or why it cannot start, and stops when the
+supervisor is gone.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import os
+import signal
+import sys
+from pathlib import Path
+from random import Random
+
+import orjson
+
+from emulator.clock import SystemClock
+from emulator.host.admin import Admin
+from emulator.host.app import App, load_app
+from emulator.host.assembly import Instance
+from emulator.host.functions import AppRefused
+from emulator.host.functions_host import HostOptions
+from emulator.host.http_server import HttpServer
+from emulator.host.logs import start_logging, yield_to_the_app
+from emulator.host.loop_lag import LoopLag
+from emulator.host.process_options import DRAIN_SECONDS, ProcessOptions
+from emulator.host.schema import SCHEMA
+from emulator.host.service_bus_metadata import install_fast_timestamps
+from emulator.store import Store, StoreError
+from emulator.turnstile import Turnstile
+from emulator.wakeups import Wakeups
+
+
+def run_process(options: ProcessOptions) -> int:
+    """Returns the exit code: 0 stopped as asked, 1 the app was refused, 2 the place (port, folder)."""
+    handler = start_logging(options.log_level)
+    try:
+        app = load_app(Path(options.app))
+        yield_to_the_app(handler)
+        # What is there by now lives as long as the process: the collector need not look at it again.
+        gc.collect()
+        gc.freeze()
+        with asyncio.Runner(loop_factory=_loop_factory()) as runner:
+            runner.run(_serve(app, options))
+    except AppRefused as refusal:
+        return _refused(options, 1, str(refusal))
+    except (StoreError, OSError) as error:
+        return _refused(options, 2, str(error))
+    return 0
+
+
+async def _serve(app: App, options: ProcessOptions) -> None:
+    state = Path(options.state)
+    alone = options.instances == 1
+    turn = None if alone else Turnstile(state)
+    peers = None if alone else Wakeups(state, options.number, options.instances)
+    store = Store(Path(options.store), schema=SCHEMA, turn=turn, peers=peers)
+    name = f"instance-{options.number}"
+    instance = Instance(
+        app,
+        store,
+        clock=SystemClock(),
+        random=Random(),
+        options=HostOptions(owner=name, base_url=f"http://{options.host}:{options.port}"),
+    )
+    if options.fast_timestamps:
+        install_fast_timestamps()
+    lag = LoopLag()
+    socket = state / f"{name}.sock"
+    socket.unlink(missing_ok=True)  # of one that was killed
+    admin = HttpServer(
+        Admin(name, instance.engines, instance.host.invocations, lag).handle, max_body_bytes=65536
+    )
+    server = HttpServer(instance.host.request, app.limits.max_body_bytes)
+    if peers is not None:
+        peers.start(store.wake_from_peer)
+    await instance.start()
+    await admin.listen_on_unix_socket(socket)
+    await server.listen(options.host, options.port)
+    lag.start()
+    _tell(options, {"ready": True})
+    await _told_to_stop(options.supervisor_fd)
+    lag.stop()
+    await server.close(DRAIN_SECONDS / 2)
+    await instance.stop(DRAIN_SECONDS)
+    await admin.close()
+    socket.unlink(missing_ok=True)
+    if peers is not None:
+        peers.close()
+    if turn is not None:
+        turn.close()
+
+
+async def _told_to_stop(supervisor_fd: int) -> None:
+    """By SIGTERM or SIGINT, or by the end of the supervisor."""
+    loop = asyncio.get_running_loop()
+    stop = asyncio.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stop.set)
+    loop.add_reader(supervisor_fd, stop.set)
+    await stop.wait()
+    loop.remove_reader(supervisor_fd)
+
+
+def _refused(options: ProcessOptions, code: int, message: str) -> int:
+    _tell(options, {"ready": False, "code": code, "message": message})
+    return code
+
+
+def _tell(options: ProcessOptions, status: dict[str, object]) -> None:
+    try:
+        os.write(options.status_fd, orjson.dumps(status) + b"\n")
+    except BrokenPipeError:
+        sys.exit(0)  # nobody is left to serve for
+    os.close(options.status_fd)
+
+
+def _loop_factory() -> type[asyncio.AbstractEventLoop] | None:
+    try:
+        import uvloop  # noqa: PLC0415  (a little faster; not there on every machine)
+    except ImportError:
+        return None
+    return uvloop.Loop
