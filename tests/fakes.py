@@ -6,7 +6,7 @@ They subclass the real ports and pass the same suites as the adapters (tests/con
 import asyncio
 import json
 from collections import defaultdict
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -53,8 +53,14 @@ from core.json import JsonObject
 TOPOLOGY = Path(__file__).parent.parent / "topology"
 START = datetime(2027, 1, 15, 8, 0, tzinfo=UTC)
 
-type Hook = Callable[[str], None]
-"""Called before each request with its name (`batch orders`, `send payments`); raises to make it fail."""
+type Hook = Callable[[str], Awaitable[None]]
+"""Awaited before and after the effect of each request, with its name (`batch orders`, `send payments`): raises to
+make it fail, or takes its time."""
+
+
+async def _at_once(request: str) -> None:
+    """Lets other tasks run, as any I/O does."""
+    await asyncio.sleep(0)
 
 
 class FakeClock(Clock):
@@ -83,13 +89,14 @@ class FakeLoopClock(Clock):
 class FakeDocuments(Documents):
     """Containers and keys of `topology/cosmos.json`. `requests` are the names of the calls so far."""
 
-    def __init__(self, clock: Clock | None = None, before: Hook | None = None) -> None:
+    def __init__(self, clock: Clock | None = None, before: Hook = _at_once, after: Hook = _at_once) -> None:
         topology = json.loads((TOPOLOGY / "cosmos.json").read_text())
         self._keys = {one["name"]: one["partitionKey"].removeprefix("/") for one in topology["containers"]}
         self._partitions: dict[tuple[str, str], dict[str, bytes]] = {}
         self._clock = clock or FakeClock()
         self._writes = 0
         self.before = before
+        self.after = after
         self.requests: list[str] = []
 
     def items(self, container: str, partition: str | None = None) -> list[dict[str, Any]]:
@@ -138,12 +145,18 @@ class FakeDocuments(Documents):
     async def read(self, container: str, partition: str, id: str) -> Stored:
         await self._request("read", container)
         item = self._find(self._partitions.get((container, partition), {}), id)
+        await self.after(f"read {container}")
         if item is None:
             raise DocumentNotFound(f"{container}: no item {id}")
         return Stored(item)
 
     async def query(self, container: str, query: Query) -> Page:
         await self._request("query", container)
+        page = self._query(container, query)
+        await self.after(f"query {container}")
+        return page
+
+    def _query(self, container: str, query: Query) -> Page:
         found = [
             item
             for item in self.items(container, query.partition)
@@ -171,9 +184,7 @@ class FakeDocuments(Documents):
         if container not in self._keys:
             raise DocumentNotFound(f"no container {container}")
         self.requests.append(f"{operation} {container}")
-        if self.before is not None:
-            self.before(f"{operation} {container}")
-        await asyncio.sleep(0)
+        await self.before(f"{operation} {container}")
 
     async def _write(
         self, name: str, container: str, partition: str, operations: Sequence[WriteOperation]
@@ -188,6 +199,7 @@ class FakeDocuments(Documents):
                 error.operation = index if name == "batch" else None
                 raise
         self._partitions[container, partition] = items
+        await self.after(f"{name} {container}")
         return results
 
     def _apply(
@@ -294,7 +306,7 @@ def _patched(present: JsonObject, operations: Sequence[PatchOperation]) -> dict[
 class FakeBus(Bus):
     """Entities of `topology/servicebus.json`. `sent` is what each got, in order; nothing is delivered."""
 
-    def __init__(self, clock: Clock | None = None, before: Hook | None = None) -> None:
+    def __init__(self, clock: Clock | None = None, before: Hook = _at_once, after: Hook = _at_once) -> None:
         namespace = json.loads((TOPOLOGY / "servicebus.json").read_text())["UserConfig"]["Namespaces"][0]
         self._entities = {queue["Name"] for queue in namespace["Queues"]}
         self._sources = set(self._entities)
@@ -308,6 +320,7 @@ class FakeBus(Bus):
         self._dead: dict[str, list[DeadLetter]] = defaultdict(list)
         self._locked: dict[tuple[str, str], DeadLetter] = {}
         self.before = before
+        self.after = after
         self.sent: dict[str, list[OutgoingMessage]] = defaultdict(list)
 
     async def send(self, entity: str, messages: Sequence[OutgoingMessage]) -> None:
@@ -319,6 +332,7 @@ class FakeBus(Bus):
             ):
                 raise MessageTooLarge(f"{entity}: a message has at most {MAX_MESSAGE_BYTES} bytes")
         self.sent[entity].extend(messages)
+        await self.after(f"send {entity}")
 
     def dead_letter(self, entity: str, message: OutgoingMessage, reason: str, description: str = "") -> None:
         """Put a message into the dead-letter queue of `entity`."""
@@ -364,6 +378,4 @@ class FakeBus(Bus):
     async def _request(self, name: str, known: bool) -> None:
         if not known:
             raise EntityNotFound(f"no such entity: {name}")
-        if self.before is not None:
-            self.before(name)
-        await asyncio.sleep(0)
+        await self.before(name)
