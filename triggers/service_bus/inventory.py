@@ -11,6 +11,7 @@ from services.inventory.handlers import COMMANDS, commit, handle_command
 from services.orders.events import ShippingCreated
 from triggers.service_bus.receiving import receive
 
+SUBSCRIPTION = "order-events/Subscriptions/inventory"
 SHIPPED = frozenset({contract_name(ShippingCreated)})
 
 
@@ -36,9 +37,7 @@ def blueprint(documents: Documents, bus: Bus, clock: Clock) -> func.Blueprint:
         subscription_name="inventory",
     )
     async def commit_holds(message: func.ServiceBusMessage) -> None:
-        await receive(
-            message, queue="order-events/Subscriptions/inventory", bus=bus, handle=ship, accepts=SHIPPED
-        )
+        await receive(message, queue=SUBSCRIPTION, bus=bus, handle=ship, accepts=SHIPPED)
 
     return bp
 
