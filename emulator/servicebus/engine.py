@@ -103,7 +103,7 @@ class ServiceBusEngine:
             raise MessageTooLarge(
                 f"{len(encoded)} messages in one call: {total} bytes, at most {MAX_MESSAGE_BYTES} are taken"
             )
-        self._metrics.message_sent(entity, len(encoded))
+        self._metrics.message_sent(target.path, len(encoded))
         delays = [0 if self._faults is None else self._faults.delay_ms() for _ in messages]
 
         def accept(tx: Transaction) -> list[tuple[int, int]]:

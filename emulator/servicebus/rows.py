@@ -56,14 +56,17 @@ def encode(message: Message) -> tuple[Content, int]:
             message.partition_key,
         )
         headers = orjson.dumps(astuple(given)).decode()
-    size = (
-        len(message.body)
-        + len(message.message_id)
-        + len(message.subject or "")
-        + len(message.correlation_id or "")
-        + len(message.content_type or "")
-        + len(properties or "")
-        + len(headers or "")
+    size = len(message.body) + sum(
+        _bytes(text)
+        for text in (
+            message.message_id,
+            message.subject,
+            message.correlation_id,
+            message.content_type,
+            properties,
+            headers,
+        )
+        if text is not None
     )
     if size > MAX_MESSAGE_BYTES:
         raise MessageTooLarge(
@@ -79,6 +82,10 @@ def encode(message: Message) -> tuple[Content, int]:
         message.body,
     )
     return content, size
+
+
+def _bytes(text: str) -> int:
+    return len(text) if text.isascii() else len(text.encode())
 
 
 def decode(content: Content) -> Message:
