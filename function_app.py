@@ -1,0 +1,65 @@
+"""The composition root: builds the adapters that the settings name and registers every function."""
+
+import os
+
+import azure.durable_functions as df
+
+from activities import orders as order_activities
+from adapters.sandbox.carrier import SandboxCarrier
+from adapters.sandbox.gateway import SandboxGateway
+from core.settings import read_settings
+from core.telemetry import configure_logging
+from orchestrators import blueprint as orchestrators
+from orchestrators.steps import ORDER_SAGA
+from services.orders.handlers import Orders
+from services.orders.policy import longest_forward_s, policy_of
+from services.orders.saga import Ports
+from triggers.change_feed import inventory as stock_changes
+from triggers.change_feed import orders as order_changes
+from triggers.http import health, operations
+from triggers.http import inventory as inventory_api
+from triggers.http import orders as orders_api
+from triggers.service_bus import inventory as inventory_messages
+from triggers.service_bus import orders as order_messages
+from triggers.service_bus import payments as payment_messages
+from triggers.service_bus import shipping as shipping_messages
+from triggers.timers import holds
+from triggers.timers import orders as order_timers
+
+settings = read_settings(os.environ)
+configure_logging(settings.log_level)
+
+# Imported by choice, so that what is deployed needs no emulator, and a laptop no Azure SDK.
+if settings.adapters == "embedded":
+    from adapters.embedded import connect
+else:
+    raise RuntimeError(
+        f"ORDERFLOW_ADAPTERS: must be embedded, the others are to come, not {settings.adapters!r}"
+    )
+
+adapters = connect()
+documents, bus, clock = adapters.documents, adapters.bus, adapters.clock
+orders = Orders(documents, clock)
+policy = policy_of(settings)
+hold_s = longest_forward_s(policy, len(ORDER_SAGA)) + settings.hold_margin_s
+gateway = SandboxGateway(documents, clock)
+carrier = SandboxCarrier(documents, clock)
+
+app = df.DFApp()
+for blueprint in (
+    orchestrators.blueprint(),
+    order_activities.blueprint(Ports(documents, bus, clock, hold_s)),
+    orders_api.blueprint(orders, policy),
+    inventory_api.blueprint(documents, clock),
+    operations.blueprint(orders, policy),
+    health.blueprint(),
+    order_messages.blueprint(orders, bus),
+    inventory_messages.blueprint(documents, bus, clock),
+    payment_messages.blueprint(documents, bus, gateway, clock, settings.gateway_timeout_s),
+    shipping_messages.blueprint(documents, bus, carrier, clock, settings.gateway_timeout_s),
+    order_changes.blueprint(documents, bus),
+    stock_changes.blueprint(documents, bus),
+    order_timers.blueprint(orders, policy, settings.idle_s),
+    holds.blueprint(documents, bus, clock),
+):
+    app.register_functions(blueprint)

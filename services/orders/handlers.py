@@ -1,0 +1,76 @@
+"""What a customer and an operator may ask of an order."""
+
+import hashlib
+from base64 import b32encode
+from dataclasses import dataclass
+
+from core.clock import Clock
+from core.decider import Cause, Loaded, Outcome, RecordedEvent, execute, history
+from core.documents import Documents
+from core.envelope import Envelope
+from services.orders.commands import NoteLateReply, OrderCommand, Place, RequestCancel
+from services.orders.decider import ORDERS, OrderNotFound
+from services.orders.events import OrderEvent
+from services.orders.state import OrderState
+
+type OrderOutcome = Outcome[OrderState, OrderEvent]
+
+
+@dataclass(frozen=True, slots=True)
+class Orders:
+    documents: Documents
+    clock: Clock
+
+
+def order_id(customer_id: str, idempotency_key: str) -> str:
+    """The same key of the same customer is the same order, so that a repeated request finds it."""
+    digest = hashlib.sha256(f"{customer_id}\n{idempotency_key}".encode()).digest()
+    return "ord-" + b32encode(digest).decode("ascii").lower()[:20]
+
+
+async def place(orders: Orders, command: Place, traceparent: str) -> OrderOutcome:
+    """One request for a new order; no events when it was placed before. Raises IdempotencyKeyReused."""
+    stream = command.order_id
+    cause = _cause(stream, "place", traceparent, actor=f"customer:{command.customer_id}")
+    return await _execute(orders, stream, command, cause, bet_on_new=True)
+
+
+async def request_cancel(orders: Orders, stream: str, reason: str, traceparent: str) -> OrderOutcome:
+    """Raises OrderNotFound, CannotCancel."""
+    cause = _cause(stream, "cancel", traceparent, actor="customer")
+    return await _execute(orders, stream, RequestCancel(reason), cause)
+
+
+async def note_late_reply(orders: Orders, reply: Envelope) -> None:
+    """Changes nothing but the record: the outcome stands on the stream of the service that replied.
+
+    Raises OrderNotFound.
+    """
+    cause = Cause(f"{reply.id}:noted", reply.subject, reply.id, reply.traceparent, reply.source)
+    await _execute(orders, reply.subject, NoteLateReply(reply.type, reply.id), cause)
+
+
+async def order_history(orders: Orders, stream: str) -> list[RecordedEvent]:
+    """Raises OrderNotFound."""
+    events = await history(orders.documents, ORDERS, stream)
+    if not events:
+        raise OrderNotFound
+    return events
+
+
+def _cause(stream: str, what: str, traceparent: str, actor: str) -> Cause:
+    return Cause(f"{stream}:orders.{what}", stream, f"{stream}:orders.{what}", traceparent, actor)
+
+
+async def _execute(
+    orders: Orders, stream: str, command: OrderCommand, cause: Cause, *, bet_on_new: bool = False
+) -> OrderOutcome:
+    return await execute(
+        orders.documents,
+        ORDERS,
+        stream,
+        command,
+        cause,
+        orders.clock.now(),
+        loaded=Loaded(ORDERS.initial) if bet_on_new else None,
+    )

@@ -1,0 +1,101 @@
+"""What the API shows of an order: its snapshot on the write side, so that it is right at once."""
+
+from typing import cast
+
+from pydantic import TypeAdapter
+
+from core.contracts import encode
+from core.decider import RecordedEvent, fold, history
+from core.documents import DocumentNotFound, Documents, Query, Where
+from core.json import Json, JsonObject
+from services.orders.decider import ORDERS, OrderNotFound
+from services.orders.state import OrderState
+
+ORDER_LIST = "order-list"
+HIDDEN_IN_HISTORY = frozenset({"request_digest", "payment_method"})
+IN_LIST = ("id", "customer_id", "status", "version", "currency", "total", "created_at", "updated_at")
+
+_state = TypeAdapter(OrderState)
+
+
+async def read_order(documents: Documents, order_id: str) -> JsonObject:
+    """One point read. Raises OrderNotFound.
+
+    {"id", "customer_id", "status", "version", "currency", "total", "lines", "shipping_address", "delivery",
+    "reason", "payment_id", "shipment_id", "tracking_number", "created_at", "updated_at", "links"}
+    """
+    try:
+        snapshot = (await documents.read(ORDERS.container, order_id, "snapshot")).item
+    except DocumentNotFound:
+        return await _from_events(documents, order_id)
+    if snapshot["schema"] != ORDERS.schema:
+        return await _from_events(documents, order_id)
+    state = cast(JsonObject, snapshot["state"])
+    return order_view(state, cast(int, snapshot["version"]), cast(str, snapshot["updated_at"]))
+
+
+async def _from_events(documents: Documents, order_id: str) -> JsonObject:
+    events = await history(documents, ORDERS, order_id)
+    if not events:
+        raise OrderNotFound
+    state = fold(ORDERS, ORDERS.initial, [event.data for event in events])
+    last = events[-1]
+    return order_view(_state.dump_python(state, mode="json"), last.version, last.time.isoformat())
+
+
+def order_view(state: JsonObject, version: int, updated_at: str) -> JsonObject:
+    """`state` is an `OrderState` as JSON."""
+    return {
+        "id": state["order_id"],
+        "customer_id": state["customer_id"],
+        "status": state["status"],
+        "version": version,
+        "currency": state["currency"],
+        "total": state["total"],
+        "lines": state["lines"],
+        "shipping_address": state["shipping_address"],
+        "delivery": state["delivery"],
+        "reason": state["reason"],
+        "payment_id": state["payment_id"],
+        "shipment_id": state["shipment_id"],
+        "tracking_number": state["tracking_number"],
+        "created_at": state["placed_at"],
+        "updated_at": updated_at,
+        "links": links(cast(str, state["order_id"])),
+    }
+
+
+def links(order_id: str) -> JsonObject:
+    self = f"/api/orders/{order_id}"
+    return {"self": self, "history": f"{self}/history", "cancel": f"{self}/cancel"}
+
+
+def history_view(order_id: str, events: list[RecordedEvent]) -> JsonObject:
+    return {"id": order_id, "events": [_event_view(event) for event in events]}
+
+
+def _event_view(event: RecordedEvent) -> Json:
+    data = encode(event.data)
+    return {
+        "version": event.version,
+        "type": event.type,
+        "time": event.time.isoformat(),
+        "actor": event.actor,
+        "causation_id": event.causation_id,
+        "correlation_id": event.correlation_id,
+        "data": {name: value for name, value in data.items() if name not in HIDDEN_IN_HISTORY},
+    }
+
+
+async def list_orders(
+    documents: Documents, customer_id: str | None, status: str | None, limit: int, continuation: str | None
+) -> JsonObject:
+    """Newest first, from the read container, which follows the orders by a moment.
+
+    Raises BadDocumentRequest for a continuation of another query.
+    """
+    where = () if status is None else (Where("status", "=", status),)
+    query = Query(where, customer_id, "created_at", descending=True, limit=limit, continuation=continuation)
+    page = await documents.query(ORDER_LIST, query)
+    items: list[Json] = [{name: item.get(name) for name in IN_LIST} for item in page.items]
+    return {"items": items, "continuation": page.continuation}

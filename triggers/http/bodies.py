@@ -1,0 +1,106 @@
+"""Reading what a client sent: JSON that is taken as it is, or refused with the field and the rule."""
+
+import json
+import re
+from http import HTTPStatus
+from typing import Annotated, Any
+
+import azure.functions as func
+from pydantic import AfterValidator, BaseModel, ConfigDict, StringConstraints, ValidationError
+
+from triggers.http.problem import BadRequest, FieldError
+
+MAX_BODY_BYTES = 1024 * 1024
+MAX_ERRORS = 20
+
+_ID = re.compile(r"[^/\\#?\x00-\x1f\x7f-\x9f]{1,64}")
+_TEXT = re.compile(r"[^\x00-\x1f\x7f-\x9f]*")
+
+
+def identifier(value: str) -> str:
+    """The rule of Cosmos DB ids and of durable instance ids."""
+    if _ID.fullmatch(value) is None or not value.strip():
+        raise ValueError("must be 1 to 64 characters, not all blank, without / \\ # ? and control characters")
+    return value
+
+
+def text(value: str) -> str:
+    if _TEXT.fullmatch(value) is None or not value.strip():
+        raise ValueError("must not be blank or contain control characters")
+    return value
+
+
+type Identifier = Annotated[str, AfterValidator(identifier)]
+type Text = Annotated[str, StringConstraints(max_length=200), AfterValidator(text)]
+
+
+class Body(BaseModel):
+    """Types are taken as sent ("3" is no number); an unknown field is an error."""
+
+    model_config = ConfigDict(strict=True, extra="forbid", frozen=True)
+
+
+def read_body[B: Body](request: func.HttpRequest, model: type[B]) -> B:
+    """Raises BadRequest: not JSON, a key given twice, or a field that breaks a rule."""
+    raw = request.get_body()
+    if len(raw) > MAX_BODY_BYTES:
+        rule = f"must be at most {MAX_BODY_BYTES} bytes"
+        raise BadRequest([FieldError("body", rule)], HTTPStatus.REQUEST_ENTITY_TOO_LARGE)
+    try:
+        # Not orjson, which takes the last of two equal keys: which one did the client mean?
+        body = json.loads(raw, object_pairs_hook=_no_key_twice, parse_constant=_no_constant)
+    except RepeatedKey as error:
+        raise BadRequest([FieldError(error.key, "must be given once")]) from error
+    except (ValueError, RecursionError) as error:
+        raise BadRequest([FieldError("body", "must be JSON (RFC 8259) in UTF-8")]) from error
+    try:
+        return model.model_validate(body)
+    except ValidationError as error:
+        found = error.errors(include_url=False, include_context=False, include_input=False)
+        raise BadRequest(
+            [
+                FieldError(
+                    ".".join(map(str, each["loc"])) or "body", each["msg"].removeprefix("Value error, ")
+                )
+                for each in found[:MAX_ERRORS]
+            ]
+        ) from error
+
+
+def path_identifier(request: func.HttpRequest, name: str) -> str:
+    """Raises BadRequest."""
+    return _checked(name, request.route_params.get(name, ""))
+
+
+def query_identifier(request: func.HttpRequest, name: str) -> str | None:
+    """None when absent. Raises BadRequest."""
+    value = request.params.get(name)
+    return None if value is None else _checked(name, value)
+
+
+def _checked(name: str, value: str) -> str:
+    try:
+        return identifier(value)
+    except ValueError as error:
+        raise BadRequest([FieldError(name, str(error))]) from error
+
+
+class RepeatedKey(ValueError):
+    def __init__(self, key: str) -> None:
+        super().__init__(f"{key} is given twice")
+        self.key = key
+
+
+def _no_key_twice(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found = dict(pairs)
+    if len(found) != len(pairs):
+        seen: set[str] = set()
+        for key, _ in pairs:
+            if key in seen:
+                raise RepeatedKey(key)
+            seen.add(key)
+    return found
+
+
+def _no_constant(name: str) -> None:
+    raise ValueError(f"{name} is not JSON")

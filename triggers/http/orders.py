@@ -1,0 +1,190 @@
+"""The order API."""
+
+import asyncio
+import logging
+import re
+from http import HTTPStatus
+from typing import get_args
+
+import azure.durable_functions as df
+import azure.functions as func
+
+from core.documents import BadDocumentRequest
+from core.json import JsonObject
+from core.telemetry import bind, child_traceparent, root_traceparent
+from services.orders import handlers, views
+from services.orders.handlers import Orders
+from services.orders.policy import CANCEL_EVENT, SAGA, Policy, start_input
+from services.orders.state import TERMINAL, Status
+from triggers.http.bodies import path_identifier, query_identifier, read_body
+from triggers.http.order_requests import CancelOrder, PlaceOrder
+from triggers.http.problem import BadRequest, FieldError, answer, answering
+
+LONGEST_WAIT_S = 30.0
+FIRST_POLL_S = 0.05
+LONGEST_POLL_S = 0.5
+MAX_PAGE = 100
+STATUSES = frozenset(get_args(Status.__value__)) - {"none", "shipping_created"}
+"""What a client can see: `shipping_created` is in one batch with `completed`."""
+_KEY = re.compile(r"[\x21-\x7e](?:[\x20-\x7e]{0,126}[\x21-\x7e])?")
+
+logger = logging.getLogger("orderflow.http.orders")
+
+
+def blueprint(orders: Orders, policy: Policy) -> df.Blueprint:
+    bp = df.Blueprint()
+
+    @bp.route(route="orders", methods=["POST"])
+    @bp.durable_client_input(client_name="client")
+    async def place_order(req: func.HttpRequest, client: df.DurableOrchestrationClient) -> func.HttpResponse:
+        return await answering(lambda: _place(orders, policy, client, req))
+
+    @bp.route(route="orders", methods=["GET"])
+    async def list_orders(req: func.HttpRequest) -> func.HttpResponse:
+        return await answering(lambda: _list(orders, req))
+
+    @bp.route(route="orders/{order_id}", methods=["GET"])
+    async def get_order(req: func.HttpRequest) -> func.HttpResponse:
+        return await answering(lambda: _get(orders, req))
+
+    @bp.route(route="orders/{order_id}/history", methods=["GET"])
+    async def get_order_history(req: func.HttpRequest) -> func.HttpResponse:
+        return await answering(lambda: _history(orders, req))
+
+    @bp.route(route="orders/{order_id}/cancel", methods=["POST"])
+    @bp.durable_client_input(client_name="client")
+    async def cancel_order_request(
+        req: func.HttpRequest, client: df.DurableOrchestrationClient
+    ) -> func.HttpResponse:
+        return await answering(lambda: _cancel(orders, client, req))
+
+    return bp
+
+
+async def _place(
+    orders: Orders, policy: Policy, client: df.DurableOrchestrationClient, req: func.HttpRequest
+) -> func.HttpResponse:
+    key = req.headers.get("Idempotency-Key", "")
+    if _KEY.fullmatch(key) is None:
+        rule = "must be given, as 1 to 128 printable ASCII characters"
+        raise BadRequest([FieldError("Idempotency-Key", rule)])
+    body = read_body(req, PlaceOrder)
+    order_id = handlers.order_id(body.customer_id, key)
+    traceparent = trace(req, order_id)
+    with bind(order_id=order_id, correlation_id=order_id, traceparent=traceparent):
+        outcome = await handlers.place(orders, body.command(order_id), traceparent)
+        if outcome.events:
+            await _start(client, order_id, start_input(policy, traceparent))
+    links = views.links(order_id)
+    accepted: JsonObject = {
+        "id": order_id,
+        "status": outcome.state.status,
+        "version": outcome.version,
+        "links": links,
+    }
+    return answer(accepted, HTTPStatus.ACCEPTED, Location=str(links["self"]))
+
+
+async def _start(client: df.DurableOrchestrationClient, order_id: str, given: JsonObject) -> None:
+    """The order is accepted already: a saga that cannot be started now is left to `restart_idle_orders`."""
+    try:
+        await client.start_new(SAGA, order_id, given)
+    except Exception:
+        logger.warning("saga not started, left to the timer", exc_info=True)
+
+
+async def _list(orders: Orders, req: func.HttpRequest) -> func.HttpResponse:
+    customer_id = query_identifier(req, "customer_id")
+    status = req.params.get("status")
+    if status is not None and status not in STATUSES:
+        raise BadRequest([FieldError("status", f"must be one of {', '.join(sorted(STATUSES))}")])
+    if customer_id is None and status is None:
+        raise BadRequest([FieldError("customer_id", "must be given, or status")])
+    limit = req.params.get("limit", "20")
+    if not (limit.isascii() and limit.isdecimal() and 1 <= int(limit) <= MAX_PAGE):
+        raise BadRequest([FieldError("limit", f"must be a whole number from 1 to {MAX_PAGE}")])
+    continuation = req.params.get("continuation") or None
+    try:
+        page = await views.list_orders(orders.documents, customer_id, status, int(limit), continuation)
+    except BadDocumentRequest as error:
+        rule = "must be what the page before gave for the same query"
+        raise BadRequest([FieldError("continuation", rule)]) from error
+    return answer(page)
+
+
+async def _get(orders: Orders, req: func.HttpRequest) -> func.HttpResponse:
+    order_id = path_identifier(req, "order_id")
+    wait_s = _wait_s(req)
+    known = etags(req.headers.get("If-None-Match", ""))
+    order = await views.read_order(orders.documents, order_id)
+    if wait_s and (not known or etag(order) in known or "*" in known):
+        order = await _next_version(orders, order, wait_s)
+    tag = etag(order)
+    if tag in known or "*" in known:
+        return func.HttpResponse(status_code=HTTPStatus.NOT_MODIFIED, headers={"ETag": tag})
+    return answer(order, ETag=tag)
+
+
+async def _next_version(orders: Orders, order: JsonObject, wait_s: float) -> JsonObject:
+    """The order once its version is another, or as it is when the time is over. Polls, but only for a client
+    that waits, and not for an order that has ended."""
+    loop = asyncio.get_running_loop()
+    deadline = loop.time() + wait_s
+    pause = FIRST_POLL_S
+    version = order["version"]
+    while order["version"] == version and order["status"] not in TERMINAL:
+        left = deadline - loop.time()
+        if left <= 0:
+            break
+        await asyncio.sleep(min(pause, left))
+        pause = min(pause * 2, LONGEST_POLL_S)
+        order = await views.read_order(orders.documents, str(order["id"]))
+    return order
+
+
+async def _history(orders: Orders, req: func.HttpRequest) -> func.HttpResponse:
+    order_id = path_identifier(req, "order_id")
+    return answer(views.history_view(order_id, await handlers.order_history(orders, order_id)))
+
+
+async def _cancel(
+    orders: Orders, client: df.DurableOrchestrationClient, req: func.HttpRequest
+) -> func.HttpResponse:
+    order_id = path_identifier(req, "order_id")
+    body = read_body(req, CancelOrder) if req.get_body() else CancelOrder()
+    traceparent = trace(req, order_id)
+    with bind(order_id=order_id, correlation_id=order_id, traceparent=traceparent):
+        outcome = await handlers.request_cancel(orders, order_id, body.reason, traceparent)
+        if outcome.events:
+            await _wake(client, order_id)
+    return answer(await views.read_order(orders.documents, order_id), HTTPStatus.ACCEPTED)
+
+
+async def _wake(client: df.DurableOrchestrationClient, order_id: str) -> None:
+    """The request is on the stream, where the saga's next activity finds it: this only saves waiting."""
+    try:
+        await client.raise_event(order_id, CANCEL_EVENT, {})
+    except Exception:
+        logger.warning("saga not woken for a cancellation", exc_info=True)
+
+
+def trace(req: func.HttpRequest, order_id: str) -> str:
+    """The client's trace, continued; or one of the order's own."""
+    given = req.headers.get("traceparent", "")
+    return child_traceparent(given, order_id) or root_traceparent(order_id)
+
+
+def etag(order: JsonObject) -> str:
+    return f'"{order["version"]}"'
+
+
+def etags(header: str) -> frozenset[str]:
+    """Of an If-None-Match header; compared weakly, as RFC 9110 says."""
+    return frozenset(tag.strip().removeprefix("W/") for tag in header.split(",") if tag.strip())
+
+
+def _wait_s(req: func.HttpRequest) -> float:
+    given = req.params.get("wait", "0")
+    if not (given.isascii() and given.isdecimal() and len(given) <= 2 and int(given) <= LONGEST_WAIT_S):
+        raise BadRequest([FieldError("wait", f"must be whole seconds from 0 to {LONGEST_WAIT_S:.0f}")])
+    return float(given)

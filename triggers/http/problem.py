@@ -1,0 +1,88 @@
+"""Errors as problem+json (RFC 9457): they name the field and the rule, and never repeat what was sent."""
+
+import logging
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
+from http import HTTPStatus
+
+import azure.functions as func
+import orjson
+
+from core.decider import Rejection
+from core.resilience import TRANSIENT, retry_transient
+from core.telemetry import log
+
+RETRY_BUDGET_S = 5.0
+"""A client waits: transient errors are repeated for this long, then the answer is 503."""
+
+logger = logging.getLogger("orderflow.http")
+
+STATUS = {
+    "order_not_found": HTTPStatus.NOT_FOUND,
+    "unknown_sku": HTTPStatus.NOT_FOUND,
+    "unknown_projection": HTTPStatus.NOT_FOUND,
+    "cannot_cancel": HTTPStatus.CONFLICT,
+    "below_held": HTTPStatus.CONFLICT,
+    "order_ended": HTTPStatus.CONFLICT,
+    "idempotency_key_reused": HTTPStatus.UNPROCESSABLE_ENTITY,
+    "reason_required": HTTPStatus.BAD_REQUEST,
+    "invalid_quantity": HTTPStatus.BAD_REQUEST,
+}
+"""The status of a rejection, by its code."""
+
+
+@dataclass(frozen=True, slots=True)
+class FieldError:
+    """`field` is a dotted path into the body (`lines.0.sku`), a header's or a parameter's name."""
+
+    field: str
+    rule: str
+
+
+class BadRequest(Exception):
+    """The request cannot be carried out as it is, whatever the state."""
+
+    def __init__(self, errors: Sequence[FieldError], status: HTTPStatus = HTTPStatus.BAD_REQUEST) -> None:
+        super().__init__("; ".join(f"{error.field}: {error.rule}" for error in errors))
+        self.errors = errors
+        self.status = status
+
+
+def problem(status: HTTPStatus, detail: str, errors: Sequence[FieldError] = ()) -> func.HttpResponse:
+    body = {
+        "type": "about:blank",
+        "title": status.phrase,
+        "status": status.value,
+        "detail": detail,
+        "errors": [{"field": error.field, "rule": error.rule} for error in errors],
+    }
+    headers = {"Retry-After": "1"} if status == HTTPStatus.SERVICE_UNAVAILABLE else None
+    return func.HttpResponse(
+        orjson.dumps(body), status_code=status, headers=headers, mimetype="application/problem+json"
+    )
+
+
+def answer(body: object, status: HTTPStatus = HTTPStatus.OK, **headers: str) -> func.HttpResponse:
+    """`headers` with underscores for hyphens."""
+    return func.HttpResponse(
+        orjson.dumps(body),
+        status_code=status,
+        headers={name.replace("_", "-"): value for name, value in headers.items()},
+        mimetype="application/json",
+    )
+
+
+async def answering(handle: Callable[[], Awaitable[func.HttpResponse]]) -> func.HttpResponse:
+    """Run a handler, transient errors repeated, and turn what it raises on purpose into a problem.
+
+    Anything else goes to the host, which answers 500 and logs it.
+    """
+    try:
+        return await retry_transient(handle, budget_s=RETRY_BUDGET_S)
+    except BadRequest as error:
+        return problem(error.status, "the request breaks a rule", error.errors)
+    except Rejection as error:
+        return problem(STATUS.get(error.code, HTTPStatus.CONFLICT), str(error))
+    except TRANSIENT as error:
+        log(logger, logging.WARNING, "request given up", error=repr(error))
+        return problem(HTTPStatus.SERVICE_UNAVAILABLE, "try again in a moment")

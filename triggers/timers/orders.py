@@ -1,0 +1,52 @@
+"""Starts what a crash left without a saga."""
+
+import logging
+from datetime import timedelta
+from functools import partial
+
+import azure.durable_functions as df
+import azure.functions as func
+
+from core.resilience import retry_transient
+from core.telemetry import bind, log, root_traceparent
+from services.orders.handlers import Orders
+from services.orders.idle import idle_orders
+from services.orders.policy import SAGA, Policy, start_input
+from triggers.sagas import is_active
+
+logger = logging.getLogger("orderflow.timers.orders")
+
+
+def blueprint(orders: Orders, policy: Policy, idle_s: float) -> df.Blueprint:
+    """`idle_s`: seconds without an event after which an order counts as idle."""
+    bp = df.Blueprint()
+
+    @bp.timer_trigger(arg_name="timer", schedule="5,35 * * * * *")
+    @bp.durable_client_input(client_name="client")
+    async def restart_idle_orders(timer: func.TimerRequest, client: df.DurableOrchestrationClient) -> None:
+        await restart_idle(orders, policy, client, idle_s)
+
+    return bp
+
+
+async def restart_idle(
+    orders: Orders, policy: Policy, client: df.DurableOrchestrationClient, idle_s: float
+) -> None:
+    """Most idle orders wait for a slow service and have their saga: only those without one are started."""
+    before = orders.clock.now() - timedelta(seconds=idle_s)
+    async for page in idle_orders(orders.documents, before):
+        for order_id in page:
+            with bind(order_id=order_id, correlation_id=order_id):
+                await retry_transient(partial(_restart, client, policy, order_id))
+
+
+async def _restart(client: df.DurableOrchestrationClient, policy: Policy, order_id: str) -> None:
+    if await is_active(client, order_id):
+        return
+    try:
+        await client.start_new(SAGA, order_id, start_input(policy, root_traceparent(order_id)))
+    except Exception:
+        # Another instance of the app was faster, or the next tick will be.
+        logger.warning("saga not started", exc_info=True)
+    else:
+        log(logger, logging.WARNING, "saga of an idle order started")
