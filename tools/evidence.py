@@ -142,8 +142,8 @@ def order_facts(stream: str, events: Iterable[Item]) -> OrderFacts:
 
 
 def store_path(state: Path) -> Path:
-    """The store in an emulator's state folder."""
-    return state / "store.sqlite"
+    """Where `emulator.state_folder` keeps it."""
+    return state / "store.db"
 
 
 def read_evidence(

@@ -146,36 +146,38 @@ def _holds(orders: Orders, holds: Mapping[tuple[str, str], tuple[str, int]]) -> 
 
 
 def _money(evidence: Evidence, orders: Orders) -> Found:
-    charged: Counter[str] = Counter()
-    for charge in _sandbox(evidence, "charge"):
-        id = charge["order_id"]
-        if charge["captures"] > 1:
-            yield id, f"was charged {charge['captures']} times"
+    """As the sandbox gateway knows it: the world outside. It refunds in full or not at all."""
+    charges: Counter[str] = Counter()
+    paid: Counter[str] = Counter()
+    for charge in evidence.items("sandbox", "charge"):
         if charge["status"] in {"charged", "refunded"}:
-            charged[id] += charge["amount"] - charge["refunded"]
+            charges[charge["order_id"]] += 1
+        if charge["status"] == "charged":
+            paid[charge["order_id"]] += charge["amount"]
+    for id, number in sorted(charges.items()):
+        if number > 1:
+            yield id, f"was charged {number} times"
         if id not in orders:
             yield id, "was charged and is no order"
     for order in orders.values():
         due = order.total if order.status == "completed" else 0
-        if order.status in {"completed", "cancelled"} and charged[order.id] != due:
-            yield order.id, f"is {order.status} and paid {charged[order.id]}, {due} is due"
+        if order.status in {"completed", "cancelled"} and paid[order.id] != due:
+            yield order.id, f"is {order.status} and paid {paid[order.id]}, {due} is due"
 
 
 def _shipments(evidence: Evidence, orders: Orders) -> Found:
-    live = Counter(item["order_id"] for item in _sandbox(evidence, "shipment") if item["status"] == "created")
+    """As the sandbox carrier knows it."""
+    live = Counter(
+        shipment["order_id"]
+        for shipment in evidence.items("sandbox", "shipment")
+        if shipment["status"] == "created"
+    )
     for id in sorted(live.keys() - orders.keys()):
         yield id, "has a live shipment and is no order"
     for order in orders.values():
         due = 1 if order.status == "completed" else 0
         if order.status in {"completed", "cancelled"} and live[order.id] != due:
             yield order.id, f"is {order.status} and has {live[order.id]} live shipments"
-
-
-def _sandbox(evidence: Evidence, kind: str) -> Iterator[Item]:
-    """What the sandbox gateway or carrier knows: the world outside, which nobody can write to by mistake."""
-    for item in evidence.items("sandbox"):
-        if item["id"].startswith(f"{kind}:"):
-            yield {**item, "order_id": item["id"].removeprefix(f"{kind}:")}
 
 
 def _read_models(evidence: Evidence, orders: Orders) -> Found:

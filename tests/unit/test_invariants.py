@@ -107,6 +107,14 @@ def movement(sku: str, number: int, quantity: int, reason: str | None = None) ->
     }
 
 
+def charge(id: str, order_id: str, status: str) -> dict[str, Any]:
+    return {"id": id, "kind": "charge", "order_id": order_id, "status": status, "amount": 550}
+
+
+def shipment(order_id: str) -> dict[str, Any]:
+    return {"id": f"shipment:{order_id}", "kind": "shipment", "order_id": order_id, "status": "created"}
+
+
 def sound() -> Documents:
     """One completed and one cancelled order of SKUs A and B; 10 of each were received, 1 of A got lost."""
     return {
@@ -146,9 +154,9 @@ def sound() -> Documents:
             inbox("bad", "shipping.create", "shipping.refused"),
         ],
         "sandbox": [
-            {"id": "charge:good", "status": "charged", "amount": 550, "refunded": 0, "captures": 1},
-            {"id": "charge:bad", "status": "refunded", "amount": 550, "refunded": 550, "captures": 1},
-            {"id": "shipment:good", "status": "created"},
+            charge("charge:good", "good", "charged"),
+            charge("charge:bad", "bad", "refunded"),
+            shipment("good"),
         ],
         "notifications": [],
     }
@@ -248,8 +256,12 @@ FALSIFIED: dict[str, tuple[int, str, Falsify]] = {
         lambda d: item(d, "inventory", "hold:bad", "B").update(state="held"),
     ),
     "a hold of no order": (2, "A", lambda d: d["inventory"].append(hold("ghost", "A", 1, "released"))),
-    "a second charge": (3, "good", lambda d: item(d, "sandbox", "charge:good").update(captures=2)),
-    "a refund that did not happen": (3, "bad", lambda d: item(d, "sandbox", "charge:bad").update(refunded=0)),
+    "a second charge": (3, "good", lambda d: d["sandbox"].append(charge("charge:again", "good", "refunded"))),
+    "a refund that did not happen": (
+        3,
+        "bad",
+        lambda d: item(d, "sandbox", "charge:bad").update(status="charged"),
+    ),
     "a charge of another amount": (3, "good", lambda d: item(d, "sandbox", "charge:good").update(amount=1)),
     "a completed order that was never charged": (
         3,
@@ -259,9 +271,7 @@ FALSIFIED: dict[str, tuple[int, str, Falsify]] = {
     "a charge of no order": (
         3,
         "ghost",
-        lambda d: d["sandbox"].append(
-            {"id": "charge:ghost", "status": "charged", "amount": 1, "refunded": 0, "captures": 1}
-        ),
+        lambda d: d["sandbox"].append(charge("charge:ghost", "ghost", "charged")),
     ),
     "a completed order without a shipment": (
         4,
@@ -271,12 +281,12 @@ FALSIFIED: dict[str, tuple[int, str, Falsify]] = {
     "a shipment of a cancelled order": (
         4,
         "bad",
-        lambda d: d["sandbox"].append({"id": "shipment:bad", "status": "created"}),
+        lambda d: d["sandbox"].append(shipment("bad")),
     ),
     "a shipment of no order": (
         4,
         "ghost",
-        lambda d: d["sandbox"].append({"id": "shipment:ghost", "status": "created"}),
+        lambda d: d["sandbox"].append(shipment("ghost")),
     ),
     "an order that is not listed": (5, "bad", lambda d: d["order-list"].pop()),
     "a listed order that does not exist": (
