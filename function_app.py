@@ -20,10 +20,11 @@ from triggers.http import health, operations
 from triggers.http import inventory as inventory_api
 from triggers.http import orders as orders_api
 from triggers.service_bus import inventory as inventory_messages
+from triggers.service_bus import notifications as notification_messages
 from triggers.service_bus import orders as order_messages
 from triggers.service_bus import payments as payment_messages
 from triggers.service_bus import shipping as shipping_messages
-from triggers.timers import holds
+from triggers.timers import dead_letters, holds
 from triggers.timers import orders as order_timers
 
 settings = read_settings(os.environ)
@@ -57,9 +58,11 @@ for blueprint in (
     inventory_messages.blueprint(documents, bus, clock),
     payment_messages.blueprint(documents, bus, gateway, clock, settings.gateway_timeout_s),
     shipping_messages.blueprint(documents, bus, carrier, clock, settings.gateway_timeout_s),
+    notification_messages.blueprint(documents, bus, clock),
     order_changes.blueprint(documents, bus),
     stock_changes.blueprint(documents, bus),
     order_timers.blueprint(orders, policy, settings.idle_s),
     holds.blueprint(documents, bus, clock),
+    dead_letters.blueprint(documents, bus, clock),
 ):
     app.register_functions(blueprint)
