@@ -6,7 +6,7 @@ from typing import Protocol
 class FunctionFailed(Exception):
     """The function raised.
 
-    `message` is `str` of the exception with its type, as in `ValueError: no such order`; for an orchestrator it holds
+    `message` is the exception's text with its type, as in `ValueError: no such order`; for an orchestrator it holds
     the SDK's whole text, with the state after `$OutOfProcData$:`. `details` is the traceback, or empty.
     """
 
@@ -17,7 +17,7 @@ class FunctionFailed(Exception):
 
 
 class Invoker(Protocol):
-    """What is raised besides FunctionFailed counts as a fault of the host: the work stays and is tried again."""
+    """What is raised besides FunctionFailed is a fault of the host: the work stays and is tried again."""
 
     def orchestrators(self) -> frozenset[str]:
         """The names that may be started; a start of another is refused, as in Azure."""

@@ -1,0 +1,318 @@
+"""Runs orchestrations and their activities on the store, beside other engines on the same file.
+
+An episode needs no lease: it has no effect before its one write, and that write fails when another was faster
+(`commit.Conflict`). An activity has effects, so it is leased (`activities.py`). What a write of this engine made ready
+is known in memory; what others made ready is found when they say so, and by a scan each second as the net.
+"""
+
+import asyncio
+import logging
+from collections import OrderedDict, deque
+from collections.abc import Mapping
+from dataclasses import dataclass
+from random import Random
+
+from emulator.clock import Clock
+from emulator.durable import commit, episode, history, http_api
+from emulator.durable.activities import Activities
+from emulator.durable.commit import WAKE_ACTIVITIES, WAKE_ORCHESTRATIONS, ActivityTask, Conflict
+from emulator.durable.episode import Inbox, Outcome
+from emulator.durable.instance import FINISHED, PENDING, RUNNING, SUSPENDED, Instance, load
+from emulator.durable.invoker import Invoker
+from emulator.durable.timers import Timers
+from emulator.durable.work import Work
+from emulator.http import HttpAnswer
+from emulator.metrics import Metrics
+from emulator.store import Store, StoreStopped, Transaction
+
+log = logging.getLogger("emulator.durable")
+
+_SCAN_SECONDS = 1.0
+_SCAN_LIMIT = 1000
+_RETRY_SECONDS = 1.0
+_REMEMBERED = 2000
+"""Instances whose history stays in memory between episodes."""
+
+
+@dataclass(frozen=True)
+class DurableOptions:
+    """From host.json; the defaults are those of a plan with one core."""
+
+    task_hub: str = "emulator"
+    max_concurrent_activities: int = 10
+    max_concurrent_orchestrators: int = 10
+    default_version: str | None = None
+
+
+class DurableEngine:
+    def __init__(
+        self,
+        store: Store,
+        clock: Clock,
+        random: Random,
+        metrics: Metrics,
+        invoker: Invoker,
+        options: DurableOptions,
+        owner: str,
+    ) -> None:
+        """`owner` names this process among those on the same file, and is its own after a restart."""
+        self.store = store
+        self.clock = clock
+        self.random = random
+        self.metrics = metrics
+        self.invoker = invoker
+        self.options = options
+        self.work = Work()
+        self._activities = Activities(
+            store,
+            clock,
+            metrics,
+            invoker,
+            limit=options.max_concurrent_activities,
+            owner=owner,
+            work=self.work,
+            ready=self.ready,
+        )
+        self._timers = Timers(store, clock, self.work, self.ready)
+        self._ready: deque[str] = deque()
+        self._queued: set[str] = set()
+        self._busy: set[str] = set()
+        self._again: set[str] = set()
+        self._draining = False
+        self._instances: OrderedDict[str, Instance] = OrderedDict()
+        self._listening = False
+        self._scanner: asyncio.TimerHandle | None = None
+        self._scanned_to = 0
+
+    async def start(self) -> None:
+        """Take up what was left by a process of this owner's name, or by a dead one."""
+        self.work.running = True
+        if not self._listening:
+            self._listening = True
+            self.store.listen(WAKE_ORCHESTRATIONS, self._on_orchestrations)
+            self.store.listen(WAKE_ACTIVITIES, self._on_activities)
+        await self._activities.release(self._activities.owner)
+        self._take_waiting("oldest", _SCAN_LIMIT)
+        self._activities.claim_soon()
+        self._timers.look()
+        self._scan_later()
+
+    async def stop(self, grace: float = 0.0) -> None:
+        """Let what runs end for `grace` seconds, then cancel it: an activity cancelled so is run again."""
+        self.work.running = False
+        if self._scanner is not None:
+            self._scanner.cancel()
+        self._timers.stop()
+        self._ready.clear()
+        self._queued.clear()
+        await self.work.stop(grace)
+        try:
+            await self._activities.release(self._activities.owner)
+        except StoreStopped:
+            return  # then the leases end by themselves
+
+    async def release(self, owner: str) -> None:
+        """Give back what `owner`, a process that is known to be dead, has leased."""
+        await self._activities.release(owner)
+
+    def ready(self, instance_id: str) -> None:
+        """Events wait for this instance."""
+        if instance_id in self._busy:
+            self._again.add(instance_id)
+        elif instance_id not in self._queued and self.work.running:
+            self._queued.add(instance_id)
+            self._ready.append(instance_id)
+            if not self._draining:
+                self._draining = True
+                asyncio.get_running_loop().call_soon(self._drain)
+
+    async def handle_http(
+        self, method: str, path: str, query: Mapping[str, str], headers: Mapping[str, str], body: bytes
+    ) -> HttpAnswer:
+        """Serve `http_api.ROOT`. `path` is not decoded; header names are in lower case."""
+        return await http_api.handle_http(self, method, path, query, headers, body)
+
+    def client_binding(self, base_url: str) -> str:
+        """The JSON datum of a `durableClient` binding; `base_url` without a slash at its end."""
+        return http_api.client_binding(self.options.task_hub, base_url)
+
+    # --- dispatch
+
+    def _drain(self) -> None:
+        self._draining = False
+        while self._ready and self._free() > 0:
+            instance_id = self._ready.popleft()
+            self._queued.discard(instance_id)
+            self._busy.add(instance_id)
+            self.work.start(self._serve(instance_id))
+
+    def _free(self) -> int:
+        return self.options.max_concurrent_orchestrators - len(self._busy) if self.work.running else 0
+
+    def _on_orchestrations(self) -> bool:
+        free = self._free() - len(self._ready)
+        if not self.work.was_mine() and free > 0:
+            # The newest, because who asked for help begins with the oldest.
+            self._take_waiting("newest", free)
+        return free > 0
+
+    def _on_activities(self) -> bool:
+        free = self._activities.free() if self.work.running else 0
+        if free > 0:
+            self._activities.claim_soon()
+        return free > 0
+
+    def _take_waiting(self, which: str, limit: int, up_to: int | None = None) -> None:
+        order = "ASC" if which == "oldest" else "DESC"
+        rows = self.store.read(
+            "SELECT instance_id, max(sequence) AS last FROM durable_messages WHERE sequence <= ? GROUP BY instance_id "
+            f"ORDER BY last {order} LIMIT ?",
+            (1 << 62 if up_to is None else up_to, limit),
+        )
+        for instance_id, _ in rows:
+            self.ready(instance_id)
+
+    def _scan_later(self) -> None:
+        self._scanner = asyncio.get_running_loop().call_later(
+            _SCAN_SECONDS, lambda: self.work.start(self._scan())
+        )
+
+    async def _scan(self) -> None:
+        """The net: what has waited since the scan before was lost by whoever was told of it."""
+        try:
+            if self._free() > 0:
+                self._take_waiting("oldest", _SCAN_LIMIT, self._scanned_to)
+            self._scanned_to = self.store.read("SELECT coalesce(max(sequence), 0) FROM durable_messages")[0][
+                0
+            ]
+            self._timers.look()
+            await self._activities.scan()
+        except StoreStopped:
+            return
+        if self.work.running:
+            self._scan_later()
+
+    # --- one episode
+
+    async def _serve(self, instance_id: str) -> None:
+        """Run an episode, and give the place to the next."""
+        try:
+            await self._episode(instance_id)
+        except StoreStopped:
+            return
+        except Conflict:
+            self._instances.pop(instance_id, None)
+            self._again.add(instance_id)
+        except Exception:
+            # A fault of the host or of the disk, not of the orchestrator: its events wait.
+            log.exception("an episode of %s could not be run", instance_id)
+            self._instances.pop(instance_id, None)
+            asyncio.get_running_loop().call_later(_RETRY_SECONDS, self.ready, instance_id)
+        finally:
+            self._busy.discard(instance_id)
+        if instance_id in self._again:
+            self._again.discard(instance_id)
+            self.ready(instance_id)
+        self._drain()
+
+    async def _episode(self, instance_id: str) -> None:
+        found = self._waiting(instance_id)
+        if found is None:
+            return
+        instance, inbox, last = found
+        at = history.timestamp(self.clock.time())
+        status = SUSPENDED if inbox.suspended else RUNNING
+        if inbox.terminated is not None:
+            outcome = episode.terminated(instance, inbox.terminated, at)
+        elif inbox.run:
+            outcome = await episode.run(instance, inbox.run, at, self.invoker)
+            if outcome.status == RUNNING:
+                outcome.status = status
+        else:
+            if not instance.past and not inbox.suspended:
+                status = PENDING
+            outcome = Outcome(status, instance.custom_status)
+        await self._commit(instance, outcome, inbox, last)
+
+    def _waiting(self, instance_id: str) -> tuple[Instance, Inbox, int] | None:
+        """The instance as of the last commit and what waits for it; None when nothing does."""
+        rows = self.store.read(
+            "SELECT m.sequence, m.execution_id, m.event, i.execution_id, i.episode FROM durable_messages m "
+            "JOIN durable_instances i ON i.instance_id = m.instance_id WHERE m.instance_id = ? ORDER BY m.sequence",
+            (instance_id,),
+        )
+        if not rows:
+            return None
+        last, _, _, execution_id, number = rows[-1]
+        instance = self._instances.get(instance_id)
+        if instance is None or instance.episode != number or instance.execution_id != execution_id:
+            instance = load(self.store, instance_id)
+            if instance is None:
+                return None
+        inbox = episode.sort_messages(instance, [row[:3] for row in rows])
+        if len(inbox.left) == len(rows):
+            return None
+        return instance, inbox, last
+
+    async def _commit(self, instance: Instance, outcome: Outcome, inbox: Inbox, last: int) -> None:
+        held = self._activities.hold(len(outcome.activities)) if outcome.activities else 0
+        left = {message.sequence for message in inbox.left}
+        tasks: list[ActivityTask] = []
+
+        def work(transaction: Transaction) -> list[ActivityTask]:
+            self.work.mine()
+            if held:
+                self._activities.lease(transaction)
+            return commit.commit_episode(
+                transaction,
+                instance,
+                outcome,
+                last,
+                left,
+                now=self.clock.time(),
+                owner=self._activities.owner,
+                own=held,
+                default_version=self.options.default_version,
+                random=self.random,
+            )
+
+        try:
+            tasks = await self.store.write(work)
+        finally:
+            self._activities.let_go(held - len(tasks))
+        self._activities.run(tasks)
+        self._after_commit(instance, outcome)
+
+    def _after_commit(self, instance: Instance, outcome: Outcome) -> None:
+        instance_id = instance.instance_id
+        self._count(outcome)
+        if outcome.timers and outcome.status not in FINISHED:
+            self._timers.expect(min(history.seconds(timer.fire_at) for timer in outcome.timers))
+        for child in outcome.sub_orchestrations:
+            self.ready(episode.child_id(instance, child))
+        if outcome.status in FINISHED:
+            self._instances.pop(instance_id, None)
+            if instance.parent is not None:
+                self.ready(instance.parent.instance_id)
+        elif outcome.continued_input is not None:
+            self._instances.pop(instance_id, None)
+            self._again.add(instance_id)
+        else:
+            instance.episode += 1
+            instance.status = outcome.status
+            instance.custom_status = outcome.custom_status
+            if outcome.new:
+                instance.append(outcome.new, outcome.events)
+            self._instances[instance_id] = instance
+            self._instances.move_to_end(instance_id)
+            if len(self._instances) > _REMEMBERED:
+                self._instances.popitem(last=False)
+
+    def _count(self, outcome: Outcome) -> None:
+        for kind, decisions in (
+            ("activity", outcome.activities),
+            ("timer", outcome.timers),
+            ("sub-orchestration", outcome.sub_orchestrations),
+        ):
+            for _ in decisions:
+                self.metrics.durable_action(kind)

@@ -1,0 +1,108 @@
+"""One instance with its history, as an episode needs it, and how to load it."""
+
+from dataclasses import dataclass, field
+from typing import Any
+
+from emulator.durable import history
+from emulator.durable.history import Event
+from emulator.store import Store
+
+RUNNING = "Running"
+PENDING = "Pending"
+SUSPENDED = "Suspended"
+COMPLETED = "Completed"
+FAILED = "Failed"
+TERMINATED = "Terminated"
+UNFINISHED = (PENDING, RUNNING, SUSPENDED)
+FINISHED = (COMPLETED, FAILED, TERMINATED)
+
+
+@dataclass(frozen=True, slots=True)
+class Parent:
+    instance_id: str
+    execution_id: str
+    task_id: int
+
+
+@dataclass(slots=True)
+class Instance:
+    """Changes only when an episode of it was committed. (`execution_id`, `episode`) says of which state it is."""
+
+    instance_id: str
+    execution_id: str
+    name: str
+    version: str | None
+    status: str
+    episode: int
+    raw_input: str | None
+    """JSON text."""
+    custom_status: str | None
+    parent: Parent | None
+    traceparent: str
+    past: str = ""
+    """The history's events as played, joined by commas."""
+    events: list[Event] = field(default_factory=list)
+    warned: str = ""
+    context_end: str = ""
+
+    def context(self, new: str) -> str:
+        """The orchestration trigger's datum, as the real extension's OrchestrationContextToString builds it.
+
+        The timer durations are null as with the Durable Task Scheduler, which has no longest timer.
+        """
+        if not self.context_end:
+            parent = history.quote_or_null(self.parent.instance_id if self.parent else None)
+            self.context_end = (
+                f'],"input":{self.raw_input or "null"},"instanceId":{history.quote(self.instance_id)},'
+                f'"parentInstanceId":{parent},"upperSchemaVersion":1,"upperSchemaVersionNew":2,'
+                '"longRunningTimerIntervalDuration":null,"maximumShortTimerDuration":null,'
+                '"defaultHttpAsyncRequestSleepTimeMillseconds":30000,"isReplaying":'
+            )
+        if self.past:
+            return f'{{"history":[{self.past},{new}{self.context_end}true}}'
+        return f'{{"history":[{new}{self.context_end}false}}'
+
+    def append(self, texts: str, events: list[Event]) -> None:
+        texts = history.played(texts)
+        self.past = f"{self.past},{texts}" if self.past else texts
+        self.events += events
+
+
+_COLUMNS = (
+    "instance_id, execution_id, name, version, status, episode, input, custom_status, parent_id, parent_execution, "
+    "parent_task, traceparent"
+)
+
+
+def load(store: Store, instance_id: str) -> Instance | None:
+    """As of the last commit; history and instance of one moment."""
+    rows = store.read(
+        f"SELECT {_COLUMNS}, (SELECT group_concat(events, ',') FROM (SELECT events FROM durable_history h "
+        "WHERE h.instance_id = i.instance_id ORDER BY h.episode)) FROM durable_instances i WHERE instance_id = ?",
+        (instance_id,),
+    )
+    if not rows:
+        return None
+    *fields, parent_id, parent_execution, parent_task, traceparent, past = rows[0]
+    _, execution_id, name, version, status, episode, raw_input, custom_status = fields
+    parent = None if parent_id is None else Parent(parent_id, parent_execution, parent_task)
+    instance = Instance(
+        instance_id,
+        execution_id,
+        name,
+        version,
+        status,
+        episode,
+        raw_input,
+        custom_status,
+        parent,
+        traceparent,
+    )
+    if past is not None:
+        instance.append(past, [history.read(event) for event in parse_events(past)])
+    return instance
+
+
+def parse_events(joined: str) -> list[dict[str, Any]]:
+    parsed: list[dict[str, Any]] = history.loads(f"[{joined}]") if joined else []
+    return parsed
