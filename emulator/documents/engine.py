@@ -181,6 +181,11 @@ class DocumentsEngine:
         )
         return [Change(row[0], as_item(Row(*row))) for row in rows]
 
+    def position(self) -> int:
+        """The sequence of the newest item: who reads `changes` after it sees what is written from now on."""
+        newest: int | None = self._store.read("SELECT max(sequence) FROM documents")[0][0]
+        return newest or 0
+
     async def purge(self) -> int:
         """Remove expired items for good; the number removed."""
         now = self._clock.time()

@@ -25,6 +25,11 @@ class App:
     queues: Topology
     containers: dict[str, Container]
 
+    @property
+    def is_durable(self) -> bool:
+        durable = {"orchestrationTrigger", "activityTrigger"}
+        return any(each.clients or each.trigger.type in durable for each in self.functions)
+
 
 def load_app(directory: Path) -> App:
     """The app of a folder: host.json, local.settings.json, topology/*.json and the script of the functions.

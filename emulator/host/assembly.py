@@ -4,11 +4,16 @@ from __future__ import annotations
 
 import asyncio
 import os
+from collections.abc import Callable
+from contextlib import suppress
 from random import Random
 
 from emulator import engines
 from emulator.clock import Clock
 from emulator.documents.engine import DocumentsEngine
+from emulator.durable import sdk
+from emulator.durable.engine import DurableEngine, DurableOptions
+from emulator.host import service_bus_metadata
 from emulator.host.app import App
 from emulator.host.functions_host import FunctionsHost, HostOptions
 from emulator.metrics import Metrics
@@ -30,8 +35,9 @@ class Instance:
         options: HostOptions,
         faults: Faults | None = None,
     ) -> None:
-        self.store = store
+        """Raises AppRefused, as FunctionsHost does."""
         metrics = Metrics()
+        self.store = store
         self.engines = engines.Engines(
             store=store,
             documents=DocumentsEngine(store, clock, app.containers, metrics),
@@ -41,29 +47,59 @@ class Instance:
             metrics=metrics,
         )
         self.host = FunctionsHost(app, self.engines, os.environ, options)
+        self.durable: DurableEngine | None = None
+        if app.is_durable:
+            limits = app.limits.durable
+            durable_options = DurableOptions(
+                task_hub=limits.hub,
+                max_concurrent_activities=limits.max_activities,
+                max_concurrent_orchestrators=limits.max_orchestrators,
+                default_version=limits.default_version,
+            )
+            self.durable = DurableEngine(
+                store, clock, random, metrics, self.host.invoker, durable_options, options.owner
+            )
+        self._options = options
+        self._undo: list[Callable[[], None]] = []
 
     async def start(self) -> None:
         engines.use(self.engines)
+        if self._options.fast_timestamps:
+            self._undo += [service_bus_metadata.install_fast_timestamps(), sdk.install_fast_timestamps()]
         await self.engines.bus.start()
         self.engines.documents.start()
-        await self.host.start(None)
+        if self.durable is not None:
+            if self._options.in_process_rpc:
+                self._undo.append(sdk.install_in_process_rpc(self.durable, self._options.base_url))
+            await self.durable.start()
+        await self.host.start(self.durable)
 
     async def stop(self, patience_s: float) -> None:
         """Finish what is in hand, for so long at most, then close the store."""
-        try:
-            async with asyncio.timeout(patience_s):
+        loop = asyncio.get_running_loop()
+        deadline = loop.time() + patience_s
+        with suppress(TimeoutError):  # what is unfinished comes again after the next start
+            async with asyncio.timeout_at(deadline):
                 await self.host.drain()
-        except TimeoutError:
-            pass  # what is unfinished comes again after the next start
+        self.host.stop()
+        if self.durable is not None:
+            await self.durable.stop(max(0.0, deadline - loop.time()))
         await self._stop_engines()
         await self.store.close()
 
     async def abort(self) -> None:
         """As a killed process: nothing more is written or answered."""
-        await self._stop_engines()
         self.store.stop(RuntimeError("aborted"))
+        self.host.stop()
+        if self.durable is not None:
+            stopping = asyncio.ensure_future(self.durable.stop())
+            for _ in range(10):  # it ends its tasks; that it then waits for the dead store is of no use
+                await asyncio.sleep(0)
+            stopping.cancel()
+        await self._stop_engines()
 
     async def _stop_engines(self) -> None:
-        self.host.stop()
         self.engines.documents.stop()
         await self.engines.bus.stop()
+        while self._undo:
+            self._undo.pop()()

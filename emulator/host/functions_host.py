@@ -5,17 +5,19 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Protocol
 from urllib.parse import parse_qsl, urlsplit
 
+from emulator.durable.engine import DurableEngine
 from emulator.engines import Engines
 from emulator.host.app import App
+from emulator.host.cosmos_trigger import CosmosTrigger, feed_options
 from emulator.host.durable_invoker import DurableInvoker
 from emulator.host.functions import AppRefused, Function
 from emulator.host.http_trigger import run_http_function
 from emulator.host.invocations import Invocations
 from emulator.host.service_bus_trigger import ServiceBusTrigger, entity_path
 from emulator.host.settings import resolve
+from emulator.host.timer_trigger import Schedule, TimerTrigger
 from emulator.http import HttpAnswer
 from emulator.servicebus.errors import EntityNotFound
 
@@ -28,16 +30,12 @@ class HostOptions:
     owner: str = "instance-0"
     """Names this instance in locks and leases: unique among those that run, the same after a restart."""
     base_url: str = "http://127.0.0.1:7071"
-
-
-class DurableHttp(Protocol):
-    """What the host needs of the durable engine."""
-
-    async def handle_http(
-        self, method: str, path: str, query: dict[str, str], headers: Mapping[str, str], body: bytes
-    ) -> HttpAnswer: ...
-
-    def client_binding(self, base_url: str) -> str: ...
+    first_instance: bool = True
+    """Of several instances only the first obeys a timer's `run_on_startup`."""
+    feed_pace_s: float = 0.02
+    """Batches of one feed range begin at least so long apart, so that under load they are larger."""
+    fast_timestamps: bool = True
+    in_process_rpc: bool = True
 
 
 class FunctionsHost:
@@ -47,24 +45,30 @@ class FunctionsHost:
         self._engines = engines
         self._settings = settings
         self._options = options
-        self._durable: DurableHttp | None = None
+        self._durable: DurableEngine | None = None
         self._scanner: asyncio.Task[None] | None = None
         self.invocations = Invocations(engines.random)
         self.invoker = DurableInvoker(app.functions, self.invocations)
         self._queues = [self._service_bus(each) for each in app.functions if _is(each, "serviceBusTrigger")]
+        self._feeds = [self._cosmos(each) for each in app.functions if _is(each, "cosmosDBTrigger")]
+        self._timers = [self._timer(each) for each in app.functions if _is(each, "timerTrigger")]
 
-    async def start(self, durable: DurableHttp | None) -> None:
-        """The engines are running. Raises AppRefused for a queue that is not there."""
+    async def start(self, durable: DurableEngine | None) -> None:
+        """The engines are running; `durable` only when the app needs it.
+
+        Raises AppRefused for a queue or container that is not there.
+        """
         self._durable = durable
         if durable is not None:
             self.invocations.give_clients(durable.client_binding(self._options.base_url))
-        for trigger in self._queues:
-            try:
-                self._engines.bus.is_ready(trigger.path)
-            except EntityNotFound as error:
-                raise AppRefused(f"a function is triggered by {trigger.path!r}: {error}") from None
-        for trigger in self._queues:
-            self._engines.store.listen(f"queue:{trigger.path}", trigger.wake)
+        self._check_entities()
+        for queue in self._queues:
+            self._engines.store.listen(f"queue:{queue.path}", queue.wake)
+        for feed in self._feeds:
+            self._engines.store.listen(f"feed:{feed.container}", feed.wake)
+            feed.start()
+        for timer in self._timers:
+            timer.start()
         self._scanner = asyncio.get_running_loop().create_task(self._scan())
 
     async def request(
@@ -88,19 +92,38 @@ class FunctionsHost:
     async def drain(self) -> None:
         """Take no more work and finish what is in hand."""
         self._stop_scanning()
-        await asyncio.gather(*(trigger.drain() for trigger in self._queues))
+        await asyncio.gather(*(trigger.drain() for trigger in self._triggers()))
 
     def stop(self) -> None:
         """At once, as a killed process would."""
         self._stop_scanning()
-        for trigger in self._queues:
+        for trigger in self._triggers():
             trigger.stop()
+
+    def _triggers(self) -> list[ServiceBusTrigger | CosmosTrigger | TimerTrigger]:
+        return [*self._queues, *self._feeds, *self._timers]
+
+    def _check_entities(self) -> None:
+        for queue in self._queues:
+            try:
+                self._engines.bus.is_ready(queue.path)
+            except EntityNotFound as error:
+                raise AppRefused(f"a function is triggered by the queue {queue.path!r}: {error}") from None
+        for feed in self._feeds:
+            for container in (feed.container, feed.lease_container):
+                if container not in self._app.containers:
+                    raise AppRefused(
+                        f"a function is triggered by the container {feed.container!r}: "
+                        f"there is no container {container!r} in topology/cosmos.json"
+                    )
 
     async def _scan(self) -> None:
         """The net under the wake-ups, which may be lost between processes."""
         while True:
-            for trigger in self._queues:
-                trigger.wake()
+            for queue in self._queues:
+                queue.wake()
+            for feed in self._feeds:
+                feed.wake()
             await asyncio.sleep(_SCAN_SECONDS)
 
     def _stop_scanning(self) -> None:
@@ -117,6 +140,30 @@ class FunctionsHost:
             clock=self._engines.clock,
             limits=self._app.limits.service_bus,
             owner=self._options.owner,
+        )
+
+    def _cosmos(self, function: Function) -> CosmosTrigger:
+        return CosmosTrigger(
+            function,
+            feed_options(function, self._settings),
+            documents=self._engines.documents,
+            invocations=self.invocations,
+            clock=self._engines.clock,
+            owner=self._options.owner,
+            pace_s=self._options.feed_pace_s,
+        )
+
+    def _timer(self, function: Function) -> TimerTrigger:
+        where = f"function {function.name}"
+        expression = resolve(function.trigger.text("schedule"), self._settings, where)
+        return TimerTrigger(
+            function,
+            Schedule(function.name, expression),
+            store=self._engines.store,
+            invocations=self.invocations,
+            clock=self._engines.clock,
+            owner=self._options.owner,
+            first_instance=self._options.first_instance,
         )
 
 

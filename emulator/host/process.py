@@ -27,7 +27,6 @@ from emulator.host.logs import start_logging, yield_to_the_app
 from emulator.host.loop_lag import LoopLag
 from emulator.host.process_options import DRAIN_SECONDS, ProcessOptions
 from emulator.host.schema import SCHEMA
-from emulator.host.service_bus_metadata import install_fast_timestamps
 from emulator.store import Store, StoreError
 from emulator.turnstile import Turnstile
 from emulator.wakeups import Wakeups
@@ -63,10 +62,14 @@ async def _serve(app: App, options: ProcessOptions) -> None:
         store,
         clock=SystemClock(),
         random=Random(),
-        options=HostOptions(owner=name, base_url=f"http://{options.host}:{options.port}"),
+        options=HostOptions(
+            owner=name,
+            base_url=f"http://{options.host}:{options.port}",
+            first_instance=options.number == 0,
+            fast_timestamps=options.fast_timestamps,
+            in_process_rpc=options.in_process_rpc,
+        ),
     )
-    if options.fast_timestamps:
-        install_fast_timestamps()
     lag = LoopLag()
     socket = state / f"{name}.sock"
     socket.unlink(missing_ok=True)  # of one that was killed
