@@ -1,0 +1,161 @@
+"""Random operations against the model: same messages in the same order, same refusals, same accounts."""
+
+import asyncio
+import shutil
+import tempfile
+from contextlib import AsyncExitStack
+from pathlib import Path
+
+from hypothesis import HealthCheck, settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
+
+from emulator.clock import LoopClock
+from emulator.servicebus.accounting import accounting
+from emulator.servicebus.errors import MessageLockLost, MessageNotFound
+from emulator.servicebus.messages import LockedMessage, Message
+from emulator.simulation import SimulatedLoop
+from tests.emulator.servicebus_model import Copy, Model
+from tests.emulator.servicebus_support import ALL, DEAD, SHIPPED, TOPOLOGY, Bus, opened
+
+MARGIN_S = 0.0137
+"""Each step of time is a bit more than whole seconds: no check falls on the very moment at which something
+ends, where the engine, which acts in the millisecond after it, and the model may differ."""
+
+boxes = st.sampled_from(["work", "notes", ALL, SHIPPED])
+receivable = st.builds(lambda path, dead: path + DEAD if dead else path, boxes, st.booleans())
+picks = st.integers(0, 1000)
+
+
+class ServiceBus(RuleBasedStateMachine):
+    def __init__(self) -> None:
+        super().__init__()
+        self.folder = Path(tempfile.mkdtemp())
+        self.runner = asyncio.Runner(loop_factory=SimulatedLoop)
+        self.clock = LoopClock(self.runner.get_loop())
+        self.model = Model(TOPOLOGY, self.clock.time())
+        self.sent = 0
+        self.held: list[tuple[str, LockedMessage]] = []
+        self.scheduled: list[tuple[str, int, Copy]] = []
+        self.last_number: dict[str, int] = {}
+        self.open()
+
+    def open(self) -> None:
+        self.stack = AsyncExitStack()
+        self.bus: Bus = self.runner.run(self.stack.enter_async_context(opened(self.folder, clock=self.clock)))
+
+    def teardown(self) -> None:
+        self.runner.run(self.stack.aclose())
+        self.runner.close()
+        shutil.rmtree(self.folder)
+
+    @rule(
+        entity=st.sampled_from(["work", "notes", "events"]),
+        ids=st.lists(st.sampled_from("abcdef"), min_size=1, max_size=3),
+        subject=st.sampled_from(["created", "shipped"]),
+        time_to_live_s=st.none() | st.integers(1, 90),
+        delay_s=st.none() | st.integers(-5, 60),
+    )
+    def send(
+        self, entity: str, ids: list[str], subject: str, time_to_live_s: int | None, delay_s: int | None
+    ) -> None:
+        messages = []
+        for message_id in ids:
+            self.sent += 1
+            scheduled_for = None if delay_s is None else self.clock.time() + delay_s
+            messages.append(
+                Message(
+                    str(self.sent).encode(),
+                    message_id,
+                    subject,
+                    time_to_live_s=time_to_live_s,
+                    scheduled_for=scheduled_for,
+                )
+            )
+        numbers = self.runner.run(self.bus.engine.send(entity, messages))
+        for message, number in zip(messages, numbers, strict=True):
+            copy = self.model.send(entity, message)
+            if copy is not None:
+                self.scheduled.append((entity, number, copy))
+
+    @rule(path=receivable, limit=st.integers(1, 4))
+    def receive(self, path: str, limit: int) -> None:
+        messages = self.runner.run(self.bus.engine.receive(path, limit, "test"))
+        expected = self.model.receive(path, limit)
+        assert [each.body for each in messages] == [copy.message.body for copy in expected]
+        for message, copy in zip(messages, expected, strict=True):
+            assert message.delivery_count == copy.deliveries
+            assert message.dead_letter_reason == copy.reason
+            copy.token = message.lock_token
+            self.held.append((path, message))
+        numbers = [message.sequence_number for message in messages]
+        assert numbers == sorted(set(numbers))
+
+    @precondition(lambda self: self.held)
+    @rule(pick=picks, how=st.sampled_from(["complete", "complete", "abandon", "dead_letter", "renew"]))
+    def settle(self, pick: int, how: str) -> None:
+        """Sometimes with a lock that is used up or over: such locks stay in `held`."""
+        path, message = self.held[-1 - pick % min(len(self.held), 8)]
+        if how == "dead_letter" and path.endswith(DEAD):
+            return
+        token = message.lock_token
+        copy = self.model.held(path, token)
+        extra = ("test", "") if how == "dead_letter" else ()
+        try:
+            self.runner.run(getattr(self.bus.engine, how)(path, [token], *extra))
+        except MessageLockLost:
+            assert copy is None
+        else:
+            assert copy is not None
+            getattr(self.model, how)(copy, *extra[:1])
+
+    @precondition(lambda self: self.scheduled)
+    @rule(pick=picks)
+    def cancel(self, pick: int) -> None:
+        entity, number, copy = self.scheduled[pick % len(self.scheduled)]
+        try:
+            self.runner.run(self.bus.engine.cancel_scheduled(entity, [number]))
+        except MessageNotFound:
+            assert copy not in self.model.copies
+        else:
+            self.model.cancel(copy)
+
+    @rule(seconds=st.integers(1, 40))
+    def advance(self, seconds: int) -> None:
+        self.runner.run(asyncio.sleep(seconds + MARGIN_S))
+        self.model.advance(seconds + MARGIN_S)
+
+    @rule(down_s=st.integers(0, 40))
+    def restart(self, down_s: int) -> None:
+        self.runner.run(self.stack.aclose())
+        self.runner.run(asyncio.sleep(down_s + MARGIN_S))
+        self.open()
+        self.model.advance(down_s + MARGIN_S, asleep=True)
+
+    @invariant()
+    def the_accounts_are_those_of_the_model_and_nothing_is_missing(self) -> None:
+        accounts = accounting(self.bus.store.read)
+        expected = self.model.accounts()
+        assert {path: accounts[path] for path in expected} == expected
+        assert [path for path, account in accounts.items() if account.missing] == []
+
+    @invariant()
+    def peeking_shows_every_message_in_its_place(self) -> None:
+        for path in ("work", "events", ALL, ALL + DEAD):
+            copies = sorted(
+                (copy for copy in self.model.copies if copy.path == path), key=lambda each: each.place
+            )
+            peeked = self.bus.engine.peek(path, 0, 1000)
+            assert [each.body for each in peeked] == [copy.message.body for copy in copies]
+            assert [each.state for each in peeked] == [
+                "scheduled" if copy.state == "scheduled" else "active" for copy in copies
+            ]
+
+
+TestServiceBus = ServiceBus.TestCase
+TestServiceBus.settings = settings(
+    max_examples=100,
+    stateful_step_count=40,
+    deadline=None,
+    suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large],
+)
