@@ -7,6 +7,10 @@ from typing import Final
 
 SCHEMA_VERSION: Final = 1
 
+_CHECKPOINT_PAGES: Final = 4000
+"""16 MB of WAL: a page that is written in many commits is copied to the file once, and its cost stays bounded."""
+_WAL_BYTES_KEPT: Final = 64 * 1024 * 1024
+"""A reader that took long may have let the WAL grow beyond this; the file is then cut when it is begun anew."""
 _BUSY_TIMEOUT_S: Final = 10.0
 _STATEMENTS: Final = 512
 """Prepared statements kept per connection; the engines together have fewer."""
@@ -26,6 +30,8 @@ def open_writer(path: Path, schema: Sequence[str], synchronous: str) -> sqlite3.
         try:
             db.execute("PRAGMA journal_mode=WAL")
             db.execute(f"PRAGMA synchronous={synchronous}")
+            db.execute(f"PRAGMA wal_autocheckpoint={_CHECKPOINT_PAGES}")
+            db.execute(f"PRAGMA journal_size_limit={_WAL_BYTES_KEPT}")
             db.execute("BEGIN IMMEDIATE")
             found = schema_version(db, path)
             if found < SCHEMA_VERSION:
@@ -65,7 +71,11 @@ def schema_version(db: sqlite3.Connection, path: Path) -> int:
 def _connect(path: Path) -> sqlite3.Connection:
     return sqlite3.connect(
         path,
-        timeout=_BUSY_TIMEOUT_S,
+        timeout=_CHECKPOINT_PAGES: Final = 4000
+"""16 MB of WAL: a page that is written in many commits is copied to the file once, and its cost stays bounded."""
+_WAL_BYTES_KEPT: Final = 64 * 1024 * 1024
+"""A reader that took long may have let the WAL grow beyond this; the file is then cut when it is begun anew."""
+_BUSY_TIMEOUT_S,
         isolation_level=None,
         check_same_thread=False,
         cached_statements=_STATEMENTS,

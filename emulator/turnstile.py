@@ -2,7 +2,7 @@
 
 SQLite's own lock is unfair: a process that writes again at once nearly always wins, and the others starve for
 seconds. Here a process first queues at one file lock and then waits for a second, which is the turn itself;
-one that has just written queues again behind the one that waits. The kernel frees the locks of a dead process.
+one that has just written queues again behind the one that waits. The kernel frees what a dead process held.
 """
 
 import asyncio

@@ -159,7 +159,10 @@ class DocumentsEngine:
         statement = queries.build(
             container, self._clock.time(), where, partition, order_by, descending, limit, continuation
         )
-        rows = self._store.read(statement.sql, statement.parameters)
+        if partition is None:
+            rows = await self._store.scan(statement.sql, statement.parameters)
+        else:
+            rows = self._store.read(statement.sql, statement.parameters)
         items = [as_item(Row(*row[:3])) for row in rows[:limit]]
         return items, statement.continuation(rows)
 
