@@ -8,9 +8,9 @@ from typing import Final
 SCHEMA_VERSION: Final = 1
 
 _CHECKPOINT_PAGES: Final = 4000
-"""16 MB of WAL: a page that is written in many commits is copied to the file once, and its cost stays bounded."""
+"""16 MB of WAL: a page written in many commits is copied to the file once."""
 _WAL_BYTES_KEPT: Final = 64 * 1024 * 1024
-"""A reader that took long may have let the WAL grow beyond this; the file is then cut when it is begun anew."""
+"""A long read lets the WAL grow; above this it is cut when it is begun anew."""
 _BUSY_TIMEOUT_S: Final = 10.0
 _STATEMENTS: Final = 512
 """Prepared statements kept per connection; the engines together have fewer."""
@@ -71,11 +71,7 @@ def schema_version(db: sqlite3.Connection, path: Path) -> int:
 def _connect(path: Path) -> sqlite3.Connection:
     return sqlite3.connect(
         path,
-        timeout=_CHECKPOINT_PAGES: Final = 4000
-"""16 MB of WAL: a page that is written in many commits is copied to the file once, and its cost stays bounded."""
-_WAL_BYTES_KEPT: Final = 64 * 1024 * 1024
-"""A reader that took long may have let the WAL grow beyond this; the file is then cut when it is begun anew."""
-_BUSY_TIMEOUT_S,
+        timeout=_BUSY_TIMEOUT_S,
         isolation_level=None,
         check_same_thread=False,
         cached_statements=_STATEMENTS,
