@@ -86,8 +86,9 @@ async def carry_out[S, C, E](
     The stream is the order's. `start` is what the decider is told for `command`; `loaded` as in `execute`.
     `answers(before, after)` are the type of the command that this change of state answers, and the answer.
 
-    Returns when `command` is answered. Raises OutcomeUnknown when the outcome must be waited for, and what
-    `execute` raises; repeating is safe.
+    Returns when `command` is answered and no call is under way: a delivery that is completed too early might
+    be the last that could see a call through after a crash. Raises OutcomeUnknown when an outcome must be
+    waited for, and what `execute` raises; repeating is safe.
     """
     stream, source = command.subject, command.type.partition(".")[0]
     cause = Cause(command.id, command.correlation_id, command.id, command.traceparent, actor=source)
@@ -115,20 +116,23 @@ async def carry_out[S, C, E](
 
     outcome = await step(start, loaded)
     answered = False
+    given_before: Sequence[Envelope] = ()
     while True:
-        if outcome.replies:
+        if outcome.duplicate:
+            given_before = outcome.replies
+        elif outcome.replies:
             await send(outcome.replies)
             answered = answered or any(reply.causation_id == command.id for reply in outcome.replies)
         call = under_way(outcome.state)
-        opened = call is not None and any(isinstance(event, call.opened_by) for event in outcome.events)
-        if call is None or (answered and not opened):
+        if call is None:
             break
+        opened = any(isinstance(event, call.opened_by) for event in outcome.events)
         following = await (_make(call, clock) if opened else _find(call, clock))
         at = Loaded(outcome.state, outcome.version)
         outcome = await retry_transient(lambda: step(following, at), budget_s=RECORDING_S)  # noqa: B023
     if not answered:
-        # Its inbox record has expired; the state knows the answer.
-        known = replies(decider.initial, outcome.state)
+        # The inbox record is gone when it has expired; the state still knows the answer.
+        known = given_before or replies(decider.initial, outcome.state)
         await send([reply for reply in known if reply.causation_id == command.id])
 
 

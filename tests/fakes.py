@@ -54,8 +54,8 @@ TOPOLOGY = Path(__file__).parent.parent / "topology"
 START = datetime(2027, 1, 15, 8, 0, tzinfo=UTC)
 
 type Hook = Callable[[str], Awaitable[None]]
-"""Awaited before and after the effect of each request, with its name (`batch orders`, `send payments`): raises to
-make it fail, or takes its time."""
+"""Awaited before and after the effect of each request, with its name (`batch orders`, `send payments`). It
+raises to make the request fail, or takes its time."""
 
 
 async def _at_once(request: str) -> None:

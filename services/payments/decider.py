@@ -216,7 +216,7 @@ def _charged(state: Payment, event: Charged) -> Payment:
     )
     if state.charge_answer:
         return state
-    if state.refund_wanted:
+    if state.refund_wanted or state.refund_answered:
         return replace(state, charge_answer="declined", reason=REFUND_CAME_FIRST)
     return replace(state, charge_answer="charged")
 

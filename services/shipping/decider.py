@@ -202,7 +202,7 @@ def _created(state: Shipment, event: ShipmentCreated) -> Shipment:
     )
     if state.create_answer:
         return state
-    if state.cancel_wanted:
+    if state.cancel_wanted or state.cancel_answered:
         return replace(state, create_answer="refused", reason=CANCELLATION_CAME_FIRST)
     return replace(state, create_answer="created")
 
