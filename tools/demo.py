@@ -34,9 +34,9 @@ STOCK = {"TEAPOT": 100, "CUP": 100, "SAUCER": 100, "RARE-VASE": 1}
 
 @dataclass(frozen=True, slots=True)
 class Case:
-    """`reason` is how the reason of a cancelled order begins. `cancel`: the customer cancels at once.
+    """`reason` is how the reason of a cancelled order begins.
 
-    `repeat`: the same request is sent a second time.
+    cancel: the customer cancels when the stock is reserved. repeat: the same request is sent a second time.
     """
 
     shows: str
@@ -169,10 +169,10 @@ async def run_case(api: Api, board: Board, number: int, case: Case) -> Outcome:
     problems = []
     if case.repeat and (again := await api.submit(case.order, key)).id != order.id:
         problems.append(f"the repeat made another order, {again.id}")
-    if case.cancel:
-        await api.cancel(order.id)
     async for changed in api.follow(order):
         order = changed
+        if case.cancel and order.status == "inventory_reserved":
+            await api.cancel(order.id)
         board.update(order.id, await api.history(order.id))
     if order.status != case.status or not (order.reason or "").startswith(case.reason):
         problems.append(

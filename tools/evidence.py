@@ -2,6 +2,7 @@
 
 import sqlite3
 import time
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import closing
 from dataclasses import dataclass, field
@@ -11,6 +12,7 @@ from typing import Any
 import orjson
 
 from emulator.servicebus.accounting import Account, accounting
+from emulator.state_folder import STORE_FILE
 
 type Item = Mapping[str, Any]
 
@@ -67,7 +69,7 @@ class OrderFacts:
     shipped: bool = False
     undo: tuple[str, ...] = ()
     undone: tuple[str, ...] = ()
-    ended_at: str = ""
+    updated_at: str = ""
     problems: tuple[str, ...] = ()
 
 
@@ -104,46 +106,58 @@ UNDO_EVENTS: Mapping[str, str] = {
 
 def order_facts(stream: str, events: Iterable[Item]) -> OrderFacts:
     """`events` in the order of their versions."""
-    facts: dict[str, Any] = {"id": stream, "status": "none", "version": 0}
-    undone: list[str] = []
-    problems: list[str] = []
+    events = tuple(events)
+    by_type = {event["type"]: event for event in events}
+    created = by_type.get("orders.created", {"data": {}})["data"]
+    started = by_type.get("orders.cancellation_started", {"data": {}})["data"]
+    pieces: Counter[str] = Counter()
+    for line in created.get("lines", ()):
+        pieces[line["sku"]] += line["quantity"]
+    status = "none"
     for event in events:
-        type_, data = event["type"], event["data"]
-        if event["version"] != facts["version"] + 1:
-            problems.append(f"version {facts['version'] + 1} is missing")
-        facts["version"] = event["version"]
+        status = _MOVES.get(event["type"], ((), None))[1] or status
+    return OrderFacts(
+        id=stream,
+        status=status,
+        version=len(events),
+        customer_id=created.get("customer_id", ""),
+        currency=created.get("currency", ""),
+        total=sum(line["quantity"] * line["unit_price"] for line in created.get("lines", ())),
+        pieces=pieces,
+        reason=started.get("reason", ""),
+        reserved="orders.inventory_reserved" in by_type,
+        charged="orders.payment_processed" in by_type,
+        shipped="orders.shipping_created" in by_type,
+        undo=tuple(started.get("undo", ())),
+        undone=tuple(UNDO_EVENTS[event["type"]] for event in events if event["type"] in UNDO_EVENTS),
+        updated_at=events[-1]["time"] if events else "",
+        problems=tuple(_impossible(events)),
+    )
+
+
+def _impossible(events: Iterable[Item]) -> Iterator[str]:
+    status = "none"
+    cancel_requested = False
+    for expected, event in enumerate(events, start=1):
+        type_ = event["type"]
+        if event["version"] != expected:
+            yield f"version {expected} is missing"
         allowed, after = _MOVES.get(type_, ((), None))
-        if facts["status"] not in allowed:
-            problems.append(f"{type_} (version {event['version']}) after {facts['status']}")
-        facts["status"] = after or facts["status"]
-        match type_:
-            case "orders.created":
-                pieces: dict[str, int] = {}
-                for line in data["lines"]:
-                    pieces[line["sku"]] = pieces.get(line["sku"], 0) + line["quantity"]
-                total = sum(line["quantity"] * line["unit_price"] for line in data["lines"])
-                if total != data["total"]:
-                    problems.append(f"a total of {data['total']}, the lines add up to {total}")
-                facts |= {key: data[key] for key in ("customer_id", "currency")}
-                facts |= {"total": total, "pieces": pieces}
-            case "orders.inventory_reserved":
-                facts["reserved"] = True
-            case "orders.payment_processed":
-                facts["charged"] = True
-            case "orders.shipping_created":
-                facts["shipped"] = True
-            case "orders.cancellation_started":
-                facts |= {"undo": tuple(data["undo"]), "reason": data["reason"]}
-            case "orders.completed" | "orders.cancelled":
-                facts["ended_at"] = event["time"]
-        if type_ in UNDO_EVENTS:
-            undone.append(UNDO_EVENTS[type_])
-    return OrderFacts(**facts, undone=tuple(undone), problems=tuple(problems))
+        if status not in allowed:
+            yield f"{type_} (version {event['version']}) after {status}"
+        if cancel_requested and type_ in {"orders.cancel_requested", "orders.shipping_requested"}:
+            yield f"{type_} (version {event['version']}) after orders.cancel_requested"
+        cancel_requested = cancel_requested or type_ == "orders.cancel_requested"
+        if type_ == "orders.created":
+            total = sum(line["quantity"] * line["unit_price"] for line in event["data"]["lines"])
+            if total != event["data"]["total"]:
+                yield f"a total of {event['data']['total']}, the lines add up to {total}"
+        status = after or status
 
 
 def store_path(state: Path) -> Path:
-    """Where `emulator.state_folder` keeps it."""
-    return state / "store.db"
+    """Of an emulator's state folder."""
+    return state / STORE_FILE
 
 
 def read_evidence(

@@ -187,9 +187,7 @@ def _read_models(evidence: Evidence, orders: Orders) -> Found:
         yield id, "is in the order list and is no order"
     for order in orders.values():
         snapshot = snapshots.get(order.id, {"state": {}})
-        yield from _differences(
-            order.id, "the snapshot", {**snapshot["state"], "version": snapshot.get("version")}, order
-        )
+        yield from _differences(order.id, "the snapshot", {**snapshot["state"], **snapshot}, order)
         yield from _differences(order.id, "the order list", listed.get(order.id, {}), order)
     stocks = {item["sku"]: item for item in evidence.items("inventory", "stock")}
     levels = {item["sku"]: item for item in evidence.items("stock-levels")}
@@ -201,7 +199,7 @@ def _read_models(evidence: Evidence, orders: Orders) -> Found:
 
 
 def _differences(id: str, model: str, found: Item, order: OrderFacts) -> Found:
-    for field in ("status", "version", "customer_id", "currency", "total"):
+    for field in ("status", "version", "customer_id", "currency", "total", "updated_at"):
         expected = getattr(order, field)
         if found.get(field) != expected:
             yield id, f"{field} is {expected!r}, {model} says {found.get(field)!r}"

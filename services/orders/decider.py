@@ -81,7 +81,7 @@ def _place(state: OrderState, command: c.Place, now: datetime) -> Sequence[e.Ord
 
 
 def _request_cancel(state: OrderState, command: c.RequestCancel) -> Sequence[e.OrderEvent]:
-    if state.status in UNDOING or state.status == "cancelled" or state.cancel_reason:
+    if state.status in UNDOING or state.status == "cancelled" or state.cancel_requested:
         return ()
     if state.status not in CANCELLABLE:
         raise CannotCancel(state.status)
@@ -101,8 +101,8 @@ def _advance(  # noqa: PLR0911  (one return a transition)
             return ()
         case c.RecordPayment(), "inventory_reserved":
             processed = e.PaymentProcessed(order_id, command.payment_id, command.amount, command.currency)
-            return (processed,) if state.cancel_reason else (processed, e.ShippingRequested(order_id))
-        case c.RecordPayment(), "payment_processed" if not state.cancel_reason:
+            return (processed,) if state.cancel_requested else (processed, e.ShippingRequested(order_id))
+        case c.RecordPayment(), "payment_processed" if not state.cancel_requested:
             return (e.ShippingRequested(order_id),)
         case c.RecordPayment(), "payment_processed" | "shipping_requested":
             return ()

@@ -164,7 +164,7 @@ def _recorded(state: OrderState, step: str) -> Answer | None:
         return _as_answer(Reserved(state.order_id))
     if step == "payment" and state.status in ("payment_processed", "shipping_requested"):
         return _as_answer(Charged(state.order_id, state.payment_id, state.total, state.currency))
-    if state.cancel_reason:
+    if state.cancel_requested:
         return Answer(CANCEL_REQUESTED, {"reason": state.cancel_reason})
     return None
 

@@ -36,7 +36,7 @@ UNDONE_BY: dict[type, str] = {
 class OrderState:
     """`status` is `none` before the first event. `total` and `refunded` in minor units of `currency`.
 
-    cancel_reason: the customer asked, and the saga has yet to see it.
+    cancel_requested: the customer asked, perhaps with a cancel_reason, and the saga has yet to see it.
     undo: the steps that the cancellation undoes, in that order; undone: those of which it is recorded.
     attention_step: the undo that did not succeed, while the status is `needs_attention`.
     late_replies: ids of the recorded late replies.
@@ -56,6 +56,7 @@ class OrderState:
     payment_id: str = ""
     shipment_id: str = ""
     tracking_number: str = ""
+    cancel_requested: bool = False
     cancel_reason: str = ""
     reason: str = ""
     undo: tuple[str, ...] = ()
@@ -101,7 +102,7 @@ def evolve(state: OrderState, event: e.OrderEvent) -> OrderState:  # noqa: PLR09
         case e.OrderCompleted():
             return replace(state, status="completed")
         case e.CancelRequested():
-            return replace(state, cancel_reason=event.reason)
+            return replace(state, cancel_requested=True, cancel_reason=event.reason)
         case e.CancellationStarted():
             return replace(state, status="cancelling", reason=event.reason, undo=event.undo)
         case e.PaymentRefunded():

@@ -11,6 +11,7 @@ from tools.invariants import INVARIANTS, Violation, check
 
 type Documents = dict[str, list[dict[str, Any]]]
 
+TIME = "2026-01-01T00:00:00+00:00"
 LINES = [
     {"sku": "A", "quantity": 1, "unit_price": 300},
     {"sku": "B", "quantity": 2, "unit_price": 100},
@@ -26,7 +27,7 @@ def event(stream: str, version: int, type_: str, **data: Any) -> dict[str, Any]:
         "kind": "event",
         "version": version,
         "type": f"orders.{type_}",
-        "time": "2026-01-01T00:00:00+00:00",
+        "time": TIME,
         "data": data,
     }
 
@@ -57,11 +58,18 @@ def cancelled_order(id: str) -> list[dict[str, Any]]:
 
 def snapshot(id: str, status: str, version: int) -> dict[str, Any]:
     state = {"status": status, **CREATED}
-    return {"id": "snapshot", "stream": id, "kind": "snapshot", "version": version, "state": state}
+    return {
+        "id": "snapshot",
+        "stream": id,
+        "kind": "snapshot",
+        "version": version,
+        "updated_at": TIME,
+        "state": state,
+    }
 
 
 def listed(id: str, status: str, version: int) -> dict[str, Any]:
-    return {"id": id, "status": status, "version": version, **CREATED}
+    return {"id": id, "status": status, "version": version, "updated_at": TIME, **CREATED}
 
 
 def inbox(id: str, command: str, reply: str) -> dict[str, Any]:
@@ -191,6 +199,14 @@ def test_an_empty_store_violates_nothing() -> None:
     assert check(Evidence({}, {})) == []
 
 
+def cancel_before_version_3(documents: Documents) -> None:
+    """The rest of the history of `good` moves up by one."""
+    for each in documents["orders"]:
+        if each["stream"] == "good" and each["version"] >= 3:
+            each["version"] += 1
+    documents["orders"].append(event("good", 3, "cancel_requested"))
+
+
 type Falsify = Callable[[Documents], object]
 
 FALSIFIED: dict[str, tuple[int, str, Falsify]] = {
@@ -200,6 +216,11 @@ FALSIFIED: dict[str, tuple[int, str, Falsify]] = {
         1,
         "good",
         lambda d: item(d, "orders", "2", "good").update(type="orders.completed"),
+    ),
+    "shipping requested after the customer cancelled": (
+        1,
+        "good",
+        cancel_before_version_3,
     ),
     "an undo that is not recorded": (
         1,
@@ -386,3 +407,12 @@ def test_a_late_reply_changes_nothing_of_an_order() -> None:
     events = [*completed_order("good"), event("good", 7, "late_reply")]
     facts = order_facts("good", events)
     assert (facts.status, facts.version, facts.problems) == ("completed", 7, ())
+
+
+def test_an_order_is_not_shipped_after_its_customer_cancelled() -> None:
+    documents = sound()
+    cancel_before_version_3(documents)
+    [found] = [found for found in violations(documents) if found.invariant == 1]
+    assert str(found) == (
+        "invariant 1: good: orders.shipping_requested (version 5) after orders.cancel_requested"
+    )
