@@ -207,8 +207,7 @@ class Store:
         self._listeners.setdefault(name, []).append(listener)
 
     def wake_from_peer(self, name: str) -> None:
-        for listener in self._listeners.get(name, ()):
-            listener()
+        self._call_listeners(name)
 
     def counters(self) -> dict[tuple[str, str], int]:
         rows = self.read("SELECT subject, event, total FROM counters")
@@ -285,12 +284,13 @@ class Store:
         try:
             db.execute("BEGIN IMMEDIATE")
             group.run(db)
-            group.written = db.total_changes != before
-            if self._commit_inline or not group.written:
+            written = db.total_changes != before
+            if self._commit_inline or not written:
                 db.execute("COMMIT")
             else:
                 loop = asyncio.get_running_loop()
                 await loop.run_in_executor(self._commit_thread, db.execute, "COMMIT")
+            group.written = written
         except Exception as error:
             if db.in_transaction:
                 db.execute("ROLLBACK")
@@ -308,13 +308,21 @@ class Store:
     def _announce(self, wakes: Iterable[str]) -> None:
         spilled = []
         for name in wakes:
-            taken = False
-            for listener in self._listeners.get(name, ()):
-                taken = listener() or taken
-            if not taken:
+            if not self._call_listeners(name):
                 spilled.append(name)
         if spilled and self._peers is not None:
             self._peers.tell(spilled)
+
+    def _call_listeners(self, name: str) -> bool:
+        taken = False
+        for listener in self._listeners.get(name, ()):
+            try:
+                taken = listener() or taken
+            except Exception as error:
+                # A fault in one listener must not stop the commits of all others.
+                context = {"message": f"a listener to {name} failed", "exception": error}
+                asyncio.get_running_loop().call_exception_handler(context)
+        return taken
 
 
 def _rows(db: sqlite3.Connection, sql: str, parameters: Sequence[Any]) -> list[Any]:
