@@ -16,6 +16,7 @@ from emulator.durable.engine import DurableEngine, DurableOptions
 from emulator.host import service_bus_metadata
 from emulator.host.app import App
 from emulator.host.functions_host import FunctionsHost, HostOptions
+from emulator.host.settings import resolve_or
 from emulator.metrics import Metrics
 from emulator.servicebus.engine import ServiceBusEngine
 from emulator.servicebus.faults import Faults
@@ -51,7 +52,7 @@ class Instance:
         if app.is_durable:
             limits = app.limits.durable
             durable_options = DurableOptions(
-                task_hub=limits.hub,
+                task_hub=resolve_or(limits.hub, os.environ, "TestHubName"),
                 max_concurrent_activities=limits.max_activities,
                 max_concurrent_orchestrators=limits.max_orchestrators,
                 default_version=limits.default_version,

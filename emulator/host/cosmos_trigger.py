@@ -81,7 +81,6 @@ class CosmosTrigger:
     ) -> None:
         """`pace_s`: a range's batches begin at least so long apart, so that under load they are larger."""
         self.container = options.container
-        self.lease_container = options.lease_container
         self._function = function
         self._options = options
         self._documents = documents

@@ -19,7 +19,7 @@ from emulator.host.service_bus_trigger import ServiceBusTrigger, entity_path
 from emulator.host.settings import resolve
 from emulator.host.timer_trigger import Schedule, TimerTrigger
 from emulator.http import HttpAnswer
-from emulator.servicebus.errors import EntityNotFound
+from emulator.servicebus.entities import paths
 
 DURABLE_PATH = "/runtime/webhooks/durabletask/"
 _SCAN_SECONDS = 1.0
@@ -40,7 +40,7 @@ class HostOptions:
 
 class FunctionsHost:
     def __init__(self, app: App, engines: Engines, settings: Mapping[str, str], options: HostOptions) -> None:
-        """Raises AppRefused for a setting that a trigger names and that is not set."""
+        """Raises AppRefused for a setting, queue or container that a trigger names and that is not there."""
         self._app = app
         self._engines = engines
         self._settings = settings
@@ -54,14 +54,10 @@ class FunctionsHost:
         self._timers = [self._timer(each) for each in app.functions if _is(each, "timerTrigger")]
 
     async def start(self, durable: DurableEngine | None) -> None:
-        """The engines are running; `durable` only when the app needs it.
-
-        Raises AppRefused for a queue or container that is not there.
-        """
+        """The engines are running; `durable` is there when the app needs it."""
         self._durable = durable
         if durable is not None:
             self.invocations.give_clients(durable.client_binding(self._options.base_url))
-        self._check_entities()
         for queue in self._queues:
             self._engines.store.listen(f"queue:{queue.path}", queue.wake)
         for feed in self._feeds:
@@ -103,20 +99,6 @@ class FunctionsHost:
     def _triggers(self) -> list[ServiceBusTrigger | CosmosTrigger | TimerTrigger]:
         return [*self._queues, *self._feeds, *self._timers]
 
-    def _check_entities(self) -> None:
-        for queue in self._queues:
-            try:
-                self._engines.bus.is_ready(queue.path)
-            except EntityNotFound as error:
-                raise AppRefused(f"a function is triggered by the queue {queue.path!r}: {error}") from None
-        for feed in self._feeds:
-            for container in (feed.container, feed.lease_container):
-                if container not in self._app.containers:
-                    raise AppRefused(
-                        f"a function is triggered by the container {feed.container!r}: "
-                        f"there is no container {container!r} in topology/cosmos.json"
-                    )
-
     async def _scan(self) -> None:
         """The net under the wake-ups, which may be lost between processes."""
         while True:
@@ -132,9 +114,14 @@ class FunctionsHost:
             self._scanner = None
 
     def _service_bus(self, function: Function) -> ServiceBusTrigger:
+        path = resolve(entity_path(function), self._settings, f"function {function.name}")
+        topics = {topic.name for topic in self._app.queues.topics}
+        known = {each.lower(): each for each in paths(self._app.queues) if each not in topics}
+        if path.lower() not in known:
+            raise AppRefused(f"function {function.name}: topology/servicebus.json has no {path!r}")
         return ServiceBusTrigger(
             function,
-            resolve(entity_path(function), self._settings, f"function {function.name}"),
+            known[path.lower()],
             bus=self._engines.bus,
             invocations=self.invocations,
             clock=self._engines.clock,
@@ -143,9 +130,13 @@ class FunctionsHost:
         )
 
     def _cosmos(self, function: Function) -> CosmosTrigger:
+        options = feed_options(function, self._settings)
+        for container in (options.container, options.lease_container):
+            if container not in self._app.containers:
+                raise AppRefused(f"function {function.name}: topology/cosmos.json has no {container!r}")
         return CosmosTrigger(
             function,
-            feed_options(function, self._settings),
+            options,
             documents=self._engines.documents,
             invocations=self.invocations,
             clock=self._engines.clock,

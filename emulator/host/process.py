@@ -27,6 +27,7 @@ from emulator.host.logs import start_logging, yield_to_the_app
 from emulator.host.loop_lag import LoopLag
 from emulator.host.process_options import DRAIN_SECONDS, ProcessOptions
 from emulator.host.schema import SCHEMA
+from emulator.servicebus.errors import ServiceBusError
 from emulator.store import Store, StoreError
 from emulator.turnstile import Turnstile
 from emulator.wakeups import Wakeups
@@ -45,7 +46,7 @@ def run_process(options: ProcessOptions) -> int:
             runner.run(_serve(app, options))
     except AppRefused as refusal:
         return _refused(options, 1, str(refusal))
-    except (StoreError, OSError) as error:
+    except (StoreError, ServiceBusError, OSError) as error:
         return _refused(options, 2, str(error))
     return 0
 

@@ -41,3 +41,10 @@ def resolve(text: str, settings: Mapping[str, str], where: str) -> str:
         return value
 
     return _PLACEHOLDER.sub(value_of, text)
+
+
+def resolve_or(text: str, settings: Mapping[str, str], default: str) -> str:
+    """As `resolve`, for what the emulator can do without: a setting that is missing gives the default."""
+    if any(name not in settings for name in _PLACEHOLDER.findall(text)):
+        return default
+    return resolve(text, settings, "")

@@ -1,33 +1,55 @@
-"""Service Bus functions that record what they were given; what a message's subject asks for they do."""
+"""Service Bus functions that record what they were given; a message's subject says what to do with it."""
 
 import asyncio
-from collections.abc import Callable
 from typing import List  # noqa: UP035  (the worker refuses list[func.ServiceBusMessage])
 
 import azure.functions as func
 
 app = func.FunctionApp()
-received: list[tuple[str, func.ServiceBusMessage]] = []
-batches: list[list[str]] = []
-on_message: dict[str, Callable[[], None]] = {}
+
+taken: list[func.ServiceBusMessage] = []
+"""Messages of `take_one` and `never_settles`, once per delivery."""
+traces: list[str] = []
+batches: list[list[func.ServiceBusMessage]] = []
+now_running: set[str] = set()
+at_once: list[int] = []
+"""How many messages were in hand, at each start."""
+
+
+def forget() -> None:
+    for each in (taken, traces, batches, now_running, at_once):
+        each.clear()
+
+
+async def _do_as_told(messages: list[func.ServiceBusMessage]) -> None:
+    """Subjects: `fail`, `sleep SECONDS`."""
+    ids = {message.message_id for message in messages}
+    now_running.update(ids)
+    at_once.append(len(now_running))
+    try:
+        for message in messages:
+            subject = message.subject or ""
+            if subject == "fail":
+                raise ValueError("asked to fail")
+            if subject.startswith("sleep "):
+                await asyncio.sleep(float(subject.removeprefix("sleep ")))
+    finally:
+        now_running.difference_update(ids)
 
 
 @app.service_bus_queue_trigger(arg_name="message", connection="Bus", queue_name="%WORK_QUEUE%")
 async def take_one(message: func.ServiceBusMessage, context: func.Context) -> None:
-    received.append((context.trace_context.trace_parent, message))
-    if message.subject == "fail":
-        raise ValueError("asked to fail")
-    if message.subject and message.subject.startswith("sleep "):
-        await asyncio.sleep(float(message.subject.split()[1]))
+    taken.append(message)
+    traces.append(context.trace_context.trace_parent)
+    await _do_as_told([message])
 
 
 @app.service_bus_queue_trigger(
     arg_name="messages", connection="Bus", queue_name="batches", cardinality="many"
 )
 async def take_many(messages: List[func.ServiceBusMessage]) -> None:  # noqa: UP006
-    batches.append([message.message_id for message in messages])
-    if any(message.subject == "fail" for message in messages):
-        raise ValueError("asked to fail")
+    batches.append(messages)
+    await _do_as_told(messages)
 
 
 @app.service_bus_topic_trigger(
@@ -38,4 +60,4 @@ async def take_many(messages: List[func.ServiceBusMessage]) -> None:  # noqa: UP
     auto_complete_messages=False,
 )
 async def never_settles(message: func.ServiceBusMessage) -> None:
-    received.append(("", message))
+    taken.append(message)
