@@ -47,14 +47,16 @@ async def simulated(
     *,
     seed: int = 0,
     owner: str = "instance-0",
+    first: bool = True,
     crash_after: int | None = None,
     redeliver: float = 0.0,
     reorder: float = 0.0,
 ) -> AsyncIterator[Simulated]:
     """A running instance, killed at the end of the block unless it was stopped.
 
-    `crash_after`: the number of the commit, counted from this start, that nobody hears of any more; whatever
-    waits then raises Crashed. `redeliver` and `reorder` are chances, see `emulator.servicebus.faults`.
+    `owner` and `first` tell two instances apart. `crash_after`: the number of the commit, counted from this
+    start, that nobody hears of any more; whatever waits then raises Crashed. `redeliver` and `reorder` are
+    chances, see `emulator.servicebus.faults`.
     """
     crashed = asyncio.Event()
 
@@ -75,7 +77,7 @@ async def simulated(
         ),
         clock=LoopClock(asyncio.get_running_loop()),
         random=random,
-        options=HostOptions(owner=owner, base_url=_BASE_URL),
+        options=HostOptions(owner=owner, base_url=_BASE_URL, first_instance=first),
         faults=Faults(random, redeliver=redeliver, reorder=reorder) if redeliver or reorder else None,
     )
     run = Simulated(instance, crashed)
