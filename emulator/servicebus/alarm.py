@@ -36,7 +36,9 @@ class Alarm:
         if self._timer is not None:
             self._timer.cancel()
         if self._ringing is not None:
-            await self._ringing
+            # Not awaited to its end: the write of a store that has crashed never ends.
+            self._ringing.cancel()
+            await asyncio.wait([self._ringing])
 
     def set(self, due_ms: int) -> None:
         """Something falls due then. Costs a comparison, unless it is earlier than all that was known."""

@@ -24,7 +24,7 @@ from emulator.servicebus.errors import (
 from emulator.servicebus.faults import Faults
 from emulator.servicebus.messages import LockedMessage, Message, StoredMessage
 from emulator.servicebus.rows import MAX_MESSAGE_BYTES, STORED, encode, locked, nonce_text, stored
-from emulator.servicebus.schema import NEVER, READY
+from emulator.servicebus.schema import NEVER
 from emulator.servicebus.topology import Topology
 from emulator.store import Store, Transaction
 
@@ -128,26 +128,20 @@ class ServiceBusEngine:
 
         await self._store.write(cancel)
 
-    def is_ready(self, path: str) -> bool:
-        """Whether a message is free, as of the last commit."""
-        return bool(
-            self._store.read(
-                f"SELECT 1 FROM bus_messages WHERE entity = ? AND state = {READY} LIMIT 1",
-                (self._entities.mailbox(path).id,),
-            )
-        )
-
     async def receive(self, path: str, max_messages: int, owner: str) -> list[LockedMessage]:
         """Lock up to so many messages. Answers at once, with what is free. Raises EntityNotFound.
 
         `owner` only says who, for whoever looks into the table.
         """
         mailbox = self._entities.mailbox(path)
-        if max_messages < 1 or not self.is_ready(path):
+        if max_messages < 1:
+            return []
+        free = self._store.read(writes.NEXT, (mailbox.id, self._now(), max_messages))
+        if not free:
             return []
         nonce = self._random.getrandbits(63)
         rows, until = await self._store.write(
-            lambda tx: writes.lock(tx, mailbox, max_messages, nonce, owner, self._now())
+            lambda tx: writes.lock(tx, mailbox, free, max_messages, nonce, owner, self._now())
         )
         self._alarm.set(until)
         text = nonce_text(nonce)

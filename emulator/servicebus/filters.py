@@ -2,7 +2,6 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from operator import attrgetter
 
 from emulator.servicebus.messages import Message, PropertyValue
 
@@ -27,10 +26,13 @@ class CorrelationFilter:
     properties: tuple[tuple[str, PropertyValue], ...] = ()
 
     def matches(self, message: Message) -> bool:
-        return all(attrgetter(field)(message) == value for field, value in self.system) and all(
-            name in message.properties and message.properties[name] == value
-            for name, value in self.properties
-        )
+        for field, value in self.system:
+            if getattr(message, field) != value:
+                return False
+        for name, wanted in self.properties:
+            if name not in message.properties or message.properties[name] != wanted:
+                return False
+        return True
 
 
 TRUE_FILTER = CorrelationFilter()

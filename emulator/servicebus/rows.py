@@ -17,9 +17,10 @@ STORED = (
     f"{CONTENT}, sequence, enqueue_sequence, enqueued_at, expires_at, delivery_count, reason, description, "
     "state, due_at"
 )
-SEQUENCE = 7
-"""Where the sequence number is among the columns STORED."""
+SEQUENCE, DELIVERY_COUNT = 7, 11
+"""Where these are among the columns STORED."""
 
+type Row = tuple[Any, ...]
 type Content = tuple[str, str | None, str | None, str | None, str | None, str | None, bytes]
 
 
@@ -107,19 +108,19 @@ def decode(content: Content) -> Message:
     )
 
 
-def stored(row: tuple[Any, ...]) -> StoredMessage:
+def stored(row: Row) -> StoredMessage:
     """`row` has the columns STORED."""
     return StoredMessage(*_stored(row))
 
 
-def locked(row: tuple[Any, ...], nonce_text: str, locked_until: int) -> LockedMessage:
+def locked(row: Row, nonce_text: str, locked_until: int) -> LockedMessage:
     """`row` has the columns STORED, `locked_until` is in milliseconds."""
     sequence: int = row[SEQUENCE]
     token = f"{nonce_text}-{sequence >> 48:04x}-{sequence & 0xFFFFFFFFFFFF:012x}"
     return LockedMessage(*(*_stored(row), token, locked_until / 1000))
 
 
-def _stored(row: tuple[Any, ...]) -> tuple[Any, ...]:
+def _stored(row: Row) -> tuple[Any, ...]:
     (message_id, subject, correlation_id, content_type, headers, properties, body) = row[:7]
     (
         sequence,

@@ -1,11 +1,18 @@
 """What the engine does inside a transaction. Each function is one step of a message's life and counts it."""
 
-from typing import Any
-
 from emulator.servicebus.entities import Entities, Mailbox, Target
 from emulator.servicebus.filters import takes
 from emulator.servicebus.messages import Message
-from emulator.servicebus.rows import CONTENT, SEQUENCE, STORED, Content, decode, parse_token
+from emulator.servicebus.rows import (
+    CONTENT,
+    DELIVERY_COUNT,
+    SEQUENCE,
+    STORED,
+    Content,
+    Row,
+    decode,
+    parse_token,
+)
 from emulator.servicebus.schema import LOCKED, NEVER, READY, SCHEDULED
 from emulator.store import Transaction
 
@@ -24,12 +31,14 @@ _FORGET = (
     "DELETE FROM bus_seen WHERE (entity, message_id) IN "
     "(SELECT entity, message_id FROM bus_seen WHERE until <= ? LIMIT 1000)"
 )
-# Two plain statements take half the time of one UPDATE ... RETURNING with the SELECT inside.
-_NEXT = (
+NEXT = (
     f"SELECT {STORED} FROM bus_messages WHERE entity = ? AND state = {READY} AND due_at > ? "
     "ORDER BY sequence LIMIT ?"
 )
-_LOCK = f"UPDATE bus_messages SET state = {LOCKED}, lock = ?, owner = ?, due_at = ? WHERE sequence = ?"
+_LOCK = (
+    f"UPDATE bus_messages SET state = {LOCKED}, lock = ?, owner = ?, due_at = ? "
+    f"WHERE sequence = ? AND entity = ? AND state = {READY} AND due_at > ? AND delivery_count = ?"
+)
 _HELD = f"WHERE sequence = ? AND lock = ? AND entity = ? AND state = {LOCKED} AND due_at > ?"
 _COMPLETE = f"DELETE FROM bus_messages {_HELD}"
 _FIND = f"SELECT 1 FROM bus_messages {_HELD}"
@@ -37,7 +46,7 @@ _RENEW = f"UPDATE bus_messages SET due_at = ? {_HELD}"
 _LOSE_COMPLETION = f"UPDATE bus_messages SET lock = NULL, owner = NULL, due_at = ? {_HELD}"
 _RELEASE = (
     f"UPDATE bus_messages SET state = {READY}, lock = NULL, owner = NULL, due_at = expires_at, "
-    "delivery_count = delivery_count + 1 WHERE sequence = ? RETURNING delivery_count"
+    "delivery_count = delivery_count + 1 WHERE sequence = ? RETURNING delivery_count, expires_at"
 )
 _DEAD_LETTER = (
     f"UPDATE bus_messages SET entity = ?, state = {READY}, lock = NULL, owner = NULL, due_at = {NEVER}, "
@@ -66,7 +75,7 @@ def accept(
     time_to_live = target.time_to_live_ms
     if message.time_to_live_s is not None:
         time_to_live = min(time_to_live, round(message.time_to_live_s * 1000))
-    starts = (now if message.scheduled_for is None else round(message.scheduled_for * 1000)) + delay
+    starts = (now if message.scheduled_for is None else int(message.scheduled_for * 1000)) + delay
     if starts <= now:
         return _enqueue(tx, target, message, content, now, time_to_live, None, first=True)
     tx.count(target.path, "accepted")
@@ -106,14 +115,33 @@ def _enqueue(
 
 
 def lock(
-    tx: Transaction, mailbox: Mailbox, limit: int, nonce: int, owner: str, now: int
-) -> tuple[list[tuple[Any, ...]], int]:
-    """Rows with the columns STORED, in order, and until when they are locked."""
-    locked_until = now + mailbox.lock_ms
-    rows = tx.execute(_NEXT, (mailbox.id, now, limit)).fetchall()
-    for row in rows:
-        tx.execute(_LOCK, (nonce, owner, locked_until, row[SEQUENCE]))
-    return rows, locked_until
+    tx: Transaction,
+    mailbox: Mailbox,
+    seen: list[Row],
+    limit: int,
+    nonce: int,
+    owner: str,
+    now: int,
+) -> tuple[list[Row], int]:
+    """Lock what was `seen` free, or when others got all of that, what is free now.
+
+    Returns rows with the columns STORED, in order, and until when they are locked.
+    """
+    until = now + mailbox.lock_ms
+
+    def take(rows: list[Row]) -> list[Row]:
+        return [
+            row
+            for row in rows
+            if tx.execute(
+                _LOCK, (nonce, owner, until, row[SEQUENCE], mailbox.id, now, row[DELIVERY_COUNT])
+            ).rowcount
+        ]
+
+    taken = take(seen)
+    if not taken:
+        taken = take(tx.execute(NEXT, (mailbox.id, now, limit)).fetchall())
+    return taken, until
 
 
 def complete(tx: Transaction, mailbox: Mailbox, token: str, now: int) -> bool:
@@ -139,7 +167,7 @@ def abandon(tx: Transaction, mailbox: Mailbox, token: str, now: int) -> bool:
     nonce, sequence = parse_token(token)
     if tx.execute(_FIND, (sequence, nonce, mailbox.id, now)).fetchone() is None:
         return False
-    _release(tx, mailbox, sequence)
+    _release(tx, mailbox, sequence, now)
     return True
 
 
@@ -169,7 +197,7 @@ def do_what_is_due(tx: Transaction, entities: Entities, now: int) -> int:
         if state == SCHEDULED:
             _activate(tx, entities.targets_by_id[entity], sequence, now)
         elif state == LOCKED:
-            _release(tx, entities.mailboxes_by_id[entity], sequence)
+            _release(tx, entities.mailboxes_by_id[entity], sequence, now)
         else:
             _expire(tx, entities.mailboxes_by_id[entity], sequence)
     tx.execute(_FORGET, (now,))
@@ -177,12 +205,14 @@ def do_what_is_due(tx: Transaction, entities: Entities, now: int) -> int:
     return NEVER if next_due is None else next_due
 
 
-def _release(tx: Transaction, mailbox: Mailbox, sequence: int) -> None:
-    """A delivery failed: the message is free for the next one at once, or was delivered often enough."""
-    deliveries = tx.execute(_RELEASE, (sequence,)).fetchone()[0]
+def _release(tx: Transaction, mailbox: Mailbox, sequence: int, now: int) -> None:
+    """A delivery failed: the message is free for the next one at once, or has come to its end."""
+    deliveries, expires = tx.execute(_RELEASE, (sequence,)).fetchone()
     if mailbox.dead_letters is not None and deliveries >= mailbox.max_delivery_count:
         description = f"Message could not be consumed after {mailbox.max_delivery_count} delivery attempts."
         _move_to_dead_letters(tx, mailbox, sequence, "MaxDeliveryCountExceeded", description)
+    elif expires <= now:
+        _expire(tx, mailbox, sequence)
     else:
         tx.wake(mailbox.wake)
 

@@ -85,6 +85,8 @@ class Model:
         copy.state, copy.token, copy.due = "ready", None, copy.expires
         if not copy.path.endswith(DEAD) and copy.deliveries >= self.boxes[copy.path].max_delivery_count:
             self.dead_letter(copy, "MaxDeliveryCountExceeded")
+        elif copy.expires <= self.now:
+            self._expire(copy)
 
     def dead_letter(self, copy: Copy, reason: str) -> None:
         self.events[copy.path, "dead_lettered"] += 1
@@ -111,10 +113,8 @@ class Model:
                     self.events[copy.path, "completed"] += 1
                 self.copies.remove(copy)
                 self._enqueue(copy.path, copy.message, copy.expires, was_scheduled=True)
-            elif self.boxes[copy.path].dead_letter_expired:
-                self.dead_letter(copy, "TTLExpiredException")
             else:
-                self._end(copy, "expired")
+                self._expire(copy)
         self.now = end
 
     def accounts(self) -> dict[str, Account]:
@@ -146,6 +146,12 @@ class Model:
         copy = Copy(message, path, self.places, state, due, due)
         self.copies.append(copy)
         return copy
+
+    def _expire(self, copy: Copy) -> None:
+        if self.boxes[copy.path].dead_letter_expired:
+            self.dead_letter(copy, "TTLExpiredException")
+        else:
+            self._end(copy, "expired")
 
     def _end(self, copy: Copy, event: str) -> None:
         self.copies.remove(copy)
