@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import ipaddress
+import socket
 from collections.abc import Awaitable, Callable, Mapping
 from pathlib import Path
 
@@ -35,6 +36,12 @@ class HttpServer:
         self._listener = await asyncio.get_running_loop().create_server(
             self._server, host, port, reuse_port=True, backlog=1024
         )
+
+    @property
+    def port(self) -> int:
+        """Where it listens; 0 when it does not, or on a Unix socket."""
+        sockets = self._listener.sockets if self._listener is not None else ()
+        return int(sockets[0].getsockname()[1]) if sockets and sockets[0].family != socket.AF_UNIX else 0
 
     async def listen_on_unix_socket(self, path: Path) -> None:
         self._listener = await asyncio.get_running_loop().create_unix_server(self._server, str(path))
