@@ -126,9 +126,11 @@ def from_object(raw: object) -> Envelope:
     traceparent = raw.get("traceparent", "")
     if not isinstance(traceparent, str):
         raise InvalidContract("traceparent: must be a string")
-    _, _, version = raw["dataschema"].rpartition("/")
-    if not version.isdecimal():
+    schema, _, version = raw["dataschema"].rpartition("/")
+    if not (version.isascii() and version.isdecimal() and len(version) < 5):
         raise InvalidContract("dataschema: must end in /VERSION")
+    if schema != raw["type"]:
+        raise InvalidContract(f"dataschema: must be {raw['type']}/VERSION")
     try:
         time = datetime.fromisoformat(raw["time"])
     except ValueError as error:

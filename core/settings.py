@@ -74,7 +74,7 @@ def _count(environment: Mapping[str, str], name: str, default: int) -> int:
     text = environment.get(name, "").strip()
     if not text:
         return default
-    if not (text.isascii() and text.isdecimal() and 1 <= int(text) <= 100):
+    if not (text.isascii() and text.isdecimal() and len(text) < 4 and 1 <= int(text) <= 100):
         raise InvalidSetting(f"{name}: must be a whole number from 1 to 100, not {text!r}")
     return int(text)
 

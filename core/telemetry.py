@@ -6,6 +6,7 @@ the fields of the call. Never log bodies, addresses or payment methods.
     log(logger, logging.INFO, "charge recorded", payment_id=..., attempt=2)
 """
 
+import json
 import logging
 import re
 import sys
@@ -63,7 +64,10 @@ class JsonFormatter(logging.Formatter):
         }
         if record.exc_info:
             line["exception"] = self.formatException(record.exc_info)
-        return orjson.dumps(line, default=str, option=orjson.OPT_NON_STR_KEYS).decode()
+        try:
+            return orjson.dumps(line, default=str, option=orjson.OPT_NON_STR_KEYS).decode()
+        except TypeError:  # a lone surrogate, which orjson refuses
+            return json.dumps(line, default=str, ensure_ascii=False).encode(errors="replace").decode()
 
 
 def configure_logging(level: str) -> None:

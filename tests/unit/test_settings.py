@@ -1,0 +1,58 @@
+"""A wrong setting is refused by name, before anything starts."""
+
+import pytest
+
+from core.settings import InvalidSetting, Settings, read_settings
+
+
+def test_without_any_setting_the_defaults_hold():
+    assert read_settings({}) == Settings()
+    assert Settings().gateway_timeout_s < Settings().step_timeout_s
+
+
+def test_an_empty_setting_has_its_default():
+    assert read_settings({"ORDERFLOW_STEP_ATTEMPTS": "", "ORDERFLOW_IDLE_SECONDS": " "}) == Settings()
+
+
+def test_every_setting_is_read():
+    assert read_settings(
+        {
+            "ORDERFLOW_ADAPTERS": "embedded",
+            "ORDERFLOW_STEP_TIMEOUT_SECONDS": "1.5",
+            "ORDERFLOW_STEP_ATTEMPTS": "2",
+            "ORDERFLOW_UNDO_ATTEMPTS": "4",
+            "ORDERFLOW_ATTENTION_INTERVAL_SECONDS": "7",
+            "ORDERFLOW_IDLE_SECONDS": "8",
+            "ORDERFLOW_GATEWAY_TIMEOUT_SECONDS": "9",
+            "ORDERFLOW_HOLD_MARGIN_SECONDS": "10",
+            "ORDERFLOW_LOG_LEVEL": "WARNING",
+        }
+    ) == Settings(
+        adapters="embedded",
+        step_timeout_s=1.5,
+        step_attempts=2,
+        undo_attempts=4,
+        attention_interval_s=7,
+        idle_s=8,
+        gateway_timeout_s=9,
+        hold_margin_s=10,
+        log_level="WARNING",
+    )
+
+
+@pytest.mark.parametrize("text", ["0", "-1", "abc", "nan", "inf", "1e99", "31622401", "1,5"])
+def test_a_duration_that_is_none_is_refused_by_name(text):
+    with pytest.raises(InvalidSetting, match=r"^ORDERFLOW_IDLE_SECONDS: must be a number of seconds above 0"):
+        read_settings({"ORDERFLOW_IDLE_SECONDS": text})
+
+
+@pytest.mark.parametrize("text", ["0", "-1", "1.5", "abc", "101", "²", "9" * 5000])
+def test_a_count_that_is_none_is_refused_by_name(text):
+    with pytest.raises(InvalidSetting, match=r"^ORDERFLOW_STEP_ATTEMPTS: must be a whole number"):
+        read_settings({"ORDERFLOW_STEP_ATTEMPTS": text})
+
+
+@pytest.mark.parametrize("name", ["ORDERFLOW_ADAPTERS", "ORDERFLOW_LOG_LEVEL"])
+def test_an_unknown_choice_is_refused_with_the_known_ones(name):
+    with pytest.raises(InvalidSetting, match=rf"^{name}: must be one of .*, not 'nonsense'"):
+        read_settings({name: "nonsense"})
