@@ -129,9 +129,9 @@ class ServiceBusEngine:
         await self._store.write(cancel)
 
     async def receive(self, path: str, max_messages: int, owner: str) -> list[LockedMessage]:
-        """Lock up to so many messages. Answers at once, with what is free. Raises EntityNotFound.
+        """Lock up to so many messages. Answers at once, with fewer only when no more were free.
 
-        `owner` only says who, for whoever looks into the table.
+        Raises EntityNotFound. `owner` only says who, for whoever looks into the table.
         """
         mailbox = self._entities.mailbox(path)
         if max_messages < 1:

@@ -57,18 +57,11 @@ def encode(message: Message) -> tuple[Content, int]:
             message.partition_key,
         )
         headers = orjson.dumps(astuple(given)).decode()
-    size = len(message.body) + sum(
-        _bytes(text)
-        for text in (
-            message.message_id,
-            message.subject,
-            message.correlation_id,
-            message.content_type,
-            properties,
-            headers,
-        )
-        if text is not None
+    texts = (
+        f"{message.message_id}{message.subject or ''}{message.correlation_id or ''}"
+        f"{message.content_type or ''}{properties or ''}{headers or ''}"
     )
+    size = len(message.body) + len(texts.encode())
     if size > MAX_MESSAGE_BYTES:
         raise MessageTooLarge(
             f"message {message.message_id!r}: {size} bytes, at most {MAX_MESSAGE_BYTES} are taken"
@@ -83,10 +76,6 @@ def encode(message: Message) -> tuple[Content, int]:
         message.body,
     )
     return content, size
-
-
-def _bytes(text: str) -> int:
-    return len(text) if text.isascii() else len(text.encode())
 
 
 def decode(content: Content) -> Message:

@@ -1,5 +1,7 @@
 """What the engine does inside a transaction. Each function is one step of a message's life and counts it."""
 
+from operator import itemgetter
+
 from emulator.servicebus.entities import Entities, Mailbox, Target
 from emulator.servicebus.filters import takes
 from emulator.servicebus.messages import Message
@@ -123,7 +125,7 @@ def lock(
     owner: str,
     now: int,
 ) -> tuple[list[Row], int]:
-    """Lock what was `seen` free, or when others got all of that, what is free now.
+    """Lock what was `seen` free; for each that others took meanwhile, what else is free now.
 
     Returns rows with the columns STORED, in order, and until when they are locked.
     """
@@ -139,8 +141,9 @@ def lock(
         ]
 
     taken = take(seen)
-    if not taken:
-        taken = take(tx.execute(NEXT, (mailbox.id, now, limit)).fetchall())
+    if len(taken) < len(seen):
+        taken += take(tx.execute(NEXT, (mailbox.id, now, limit - len(taken))).fetchall())
+        taken.sort(key=itemgetter(SEQUENCE))
     return taken, until
 
 

@@ -199,6 +199,15 @@ async def test_engines_on_one_store_compete_and_none_gets_the_message_of_another
 
 
 @simulated
+async def test_who_loses_a_race_gets_others_in_order_instead(tmp_path: Path) -> None:
+    async with opened(tmp_path) as one, opened(tmp_path, seed=2) as two:
+        await one.send("patient", *"abcdefgh")
+        first, second = await asyncio.gather(one.receive("patient", 2), two.receive("patient", 5))
+        assert [message.message_id for message in first] == ["a", "b"]
+        assert [message.message_id for message in second] == ["c", "d", "e", "f", "g"]
+
+
+@simulated
 async def test_any_engine_settles_what_another_has_locked(tmp_path: Path) -> None:
     async with opened(tmp_path) as one, opened(tmp_path, seed=2) as two:
         await one.send("work", "a", "b")
