@@ -15,6 +15,7 @@ from emulator.durable import sdk
 from emulator.durable.engine import DurableEngine, DurableOptions
 from emulator.host import service_bus_metadata
 from emulator.host.app import App
+from emulator.host.functions import AppRefused
 from emulator.host.functions_host import FunctionsHost, HostOptions
 from emulator.host.settings import resolve_or
 from emulator.metrics import Metrics
@@ -36,7 +37,7 @@ class Instance:
         options: HostOptions,
         faults: Faults | None = None,
     ) -> None:
-        """Raises AppRefused, as FunctionsHost does."""
+        """Raises AppRefused, as FunctionsHost does; the store is then closed."""
         metrics = Metrics()
         self.store = store
         self.engines = engines.Engines(
@@ -47,7 +48,11 @@ class Instance:
             random=random,
             metrics=metrics,
         )
-        self.host = FunctionsHost(app, self.engines, os.environ, options)
+        try:
+            self.host = FunctionsHost(app, self.engines, os.environ, options)
+        except AppRefused as refusal:
+            store.stop(refusal)
+            raise
         self.durable: DurableEngine | None = None
         if app.is_durable:
             limits = app.limits.durable
