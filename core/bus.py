@@ -6,7 +6,7 @@ from datetime import datetime
 from typing import Protocol
 
 MAX_MESSAGE_BYTES = 256 * 1024
-"""Body and properties of one message (Service Bus Standard)."""
+"""Body and properties of one message, and of all messages of one send (Service Bus Standard)."""
 
 
 class BusError(Exception):

@@ -151,13 +151,8 @@ class ServiceBusEngine:
         """Raises EntityNotFound, MessageLockLost."""
         if self._faults is None:
             await self._settle(path, tokens, writes.complete)
-            return
-        mailbox = self._entities.mailbox(path)
-        for token in tokens:
-            after = self._faults.redelivery_after_ms(mailbox.lock_ms)
-            await self._settle(path, [token], writes.complete if after is None else _lose_completion(after))
-            if after is not None:
-                self._alarm.set(self._now() + after)
+        else:
+            await self._complete_or_forget(path, tokens, self._faults)
 
     async def abandon(self, path: str, tokens: Sequence[str]) -> None:
         """Free again at once, its delivery counted as failed. Raises EntityNotFound, MessageLockLost."""
@@ -196,6 +191,20 @@ class ServiceBusEngine:
         )
         return [stored(row) for row in rows]
 
+    async def _complete_or_forget(self, path: str, tokens: Sequence[str], faults: Faults) -> None:
+        lock_ms = self._entities.mailbox(path).lock_ms
+        forgotten = {
+            token: after for token in tokens if (after := faults.redelivery_after_ms(lock_ms)) is not None
+        }
+
+        def settle(tx: Transaction, mailbox: Mailbox, token: str, now: int) -> bool:
+            if token in forgotten:
+                return writes.forget_completion(tx, mailbox, token, now, forgotten[token])
+            return writes.complete(tx, mailbox, token, now)
+
+        now = await self._settle(path, tokens, settle)
+        self._alarm.set(now + min(forgotten.values(), default=NEVER))
+
     async def _settle(self, path: str, tokens: Sequence[str], settle: Settle) -> int:
         """Settle what is still locked, then complain about the rest."""
         mailbox = self._entities.mailbox(path)
@@ -223,10 +232,3 @@ class ServiceBusEngine:
 
     def _now(self) -> int:
         return int(self._clock.time() * 1000)
-
-
-def _lose_completion(after_ms: int) -> Settle:
-    def settle(tx: Transaction, mailbox: Mailbox, token: str, now: int) -> bool:
-        return writes.lose_completion(tx, mailbox, token, now, after_ms)
-
-    return settle

@@ -30,7 +30,8 @@ class Message:
 class StoredMessage:
     """As it lies in a queue, a subscription or a dead-letter queue.
 
-    `sequence_number` rises within an entity; a scheduled message gets a new one when it becomes active.
+    `sequence_number` rises within an entity (with gaps, other than in Service Bus: all entities share one
+    sequence); a scheduled message gets a new one when it becomes active.
     `enqueue_sequence_number` is the number a topic gave it, on the copies of its subscriptions.
     `delivery_count` counts the deliveries that failed, by abandon or by an expired lock: 0 before and during
     the first. (The Functions binding and the .NET client show one more, the AMQP header shows this.)

@@ -31,7 +31,7 @@ _REMEMBER = (
 )
 _FORGET = (
     "DELETE FROM bus_seen WHERE (entity, message_id) IN "
-    "(SELECT entity, message_id FROM bus_seen WHERE until <= ? LIMIT 1000)"
+    "(SELECT entity, message_id FROM bus_seen WHERE until <= ? LIMIT 2000)"
 )
 NEXT = (
     f"SELECT {STORED} FROM bus_messages WHERE entity = ? AND state = {READY} AND due_at > ? "
@@ -45,7 +45,7 @@ _HELD = f"WHERE sequence = ? AND lock = ? AND entity = ? AND state = {LOCKED} AN
 _COMPLETE = f"DELETE FROM bus_messages {_HELD}"
 _FIND = f"SELECT 1 FROM bus_messages {_HELD}"
 _RENEW = f"UPDATE bus_messages SET due_at = ? {_HELD}"
-_LOSE_COMPLETION = f"UPDATE bus_messages SET lock = NULL, owner = NULL, due_at = ? {_HELD}"
+_FORGET_COMPLETION = f"UPDATE bus_messages SET lock = NULL, owner = NULL, due_at = ? {_HELD}"
 _RELEASE = (
     f"UPDATE bus_messages SET state = {READY}, lock = NULL, owner = NULL, due_at = expires_at, "
     "delivery_count = delivery_count + 1 WHERE sequence = ? RETURNING delivery_count, expires_at"
@@ -155,10 +155,10 @@ def complete(tx: Transaction, mailbox: Mailbox, token: str, now: int) -> bool:
     return True
 
 
-def lose_completion(tx: Transaction, mailbox: Mailbox, token: str, now: int, after: int) -> bool:
+def forget_completion(tx: Transaction, mailbox: Mailbox, token: str, now: int, after: int) -> bool:
     """Answer a completion, and forget it: the message stays locked, by nobody, `after` milliseconds."""
     nonce, sequence = parse_token(token)
-    return tx.execute(_LOSE_COMPLETION, (now + after, sequence, nonce, mailbox.id, now)).rowcount == 1
+    return tx.execute(_FORGET_COMPLETION, (now + after, sequence, nonce, mailbox.id, now)).rowcount == 1
 
 
 def renew(tx: Transaction, mailbox: Mailbox, token: str, now: int) -> bool:
