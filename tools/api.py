@@ -1,6 +1,7 @@
 """A small client of the HTTP API, for the tools and the tests."""
 
 import asyncio
+import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import asdict, dataclass, field
@@ -12,6 +13,7 @@ import orjson
 
 TERMINAL = frozenset({"completed", "cancelled"})
 LONGEST_WAIT_S = 30
+PAUSE_S = 0.2
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,12 +72,20 @@ class ApiError(Exception):
         self.problem = problem
 
 
-class Api:
-    """Use with `connect`."""
+class Unreachable(Exception):
+    """No answer, for as long as the client is patient."""
 
-    def __init__(self, session: aiohttp.ClientSession, url: str) -> None:
+
+class Api:
+    """Use with `connect`.
+
+    A request without an answer is sent again, which changes nothing: all of them may be repeated.
+    """
+
+    def __init__(self, session: aiohttp.ClientSession, url: str, patience_s: float) -> None:
         self._session = session
         self._url = url.rstrip("/")
+        self._patience_s = patience_s
 
     async def submit(self, order: NewOrder, key: str) -> OrderView:
         """`key` is the idempotency key."""
@@ -153,7 +163,19 @@ class Api:
         sent = dict(headers or {})
         if body is not None:
             sent["Content-Type"] = "application/json"
-        async with self._session.request(method, self._url + path, data=body, headers=sent) as answer:
+        deadline = time.monotonic() + self._patience_s
+        while True:
+            try:
+                return await self._call_once(method, path, expect, body, sent)
+            except (aiohttp.ClientError, TimeoutError) as failure:
+                if time.monotonic() > deadline:
+                    raise Unreachable(f"{method} {path}: no answer ({failure!r})") from failure
+            await asyncio.sleep(PAUSE_S)
+
+    async def _call_once(
+        self, method: str, path: str, expect: tuple[int, ...], body: bytes | None, headers: dict[str, str]
+    ) -> tuple[int, dict[str, Any]]:
+        async with self._session.request(method, self._url + path, data=body, headers=headers) as answer:
             content = await answer.read()
             parsed: Any = {}
             if content and "json" in answer.headers.get("Content-Type", ""):
@@ -164,12 +186,12 @@ class Api:
 
 
 @asynccontextmanager
-async def connect(url: str, connections: int = 64) -> AsyncIterator[Api]:
+async def connect(url: str, connections: int = 64, patience_s: float = 60.0) -> AsyncIterator[Api]:
     """`connections` bounds the requests under way; a request that finds none free waits."""
     connector = aiohttp.TCPConnector(limit=connections)
-    timeout = aiohttp.ClientTimeout(total=LONGEST_WAIT_S + 30)
+    timeout = aiohttp.ClientTimeout(sock_connect=10.0, sock_read=LONGEST_WAIT_S + 30)
     async with aiohttp.ClientSession(connector=connector, timeout=timeout) as session:
-        yield Api(session, url)
+        yield Api(session, url, patience_s)
 
 
 def _view(answer: dict[str, Any]) -> OrderView:

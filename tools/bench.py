@@ -27,7 +27,7 @@ from tools.api import connect
 from tools.emulator_process import PROJECT, Emulator
 from tools.evidence import open_store
 from tools.load import SKUS, sku
-from tools.scratch import fresh_emulator, settle, show
+from tools.scratch import fresh_emulator, run, settle, show
 
 RESULTS = PROJECT / ".bench"
 PIECES_PER_SKU = 1_000_000
@@ -157,7 +157,7 @@ def usage_between(before: Sequence[Mapping[str, Any]], after: Sequence[Mapping[s
     )
 
 
-async def run(
+async def measure(
     instances: int,
     rate: float,
     warm_up_s: float,
@@ -172,16 +172,18 @@ async def run(
         window = (start + warm_up_s, start + warm_up_s + seconds)
         out = emulator.state / "load.json"
         load = await _start_load(emulator.url, start, rate, warm_up_s + seconds, out)
-        await asyncio.sleep(window[0] - time.time())
-        for instance in range(instances):
-            await emulator.reset_metrics(instance)
-        before = await _metrics(emulator)
-        window = (time.time(), window[1])
-        await asyncio.sleep(window[1] - time.time())
-        after = await _metrics(emulator)
-        window = (window[0], time.time())
-        if await load.wait() != 0:
-            raise RuntimeError("the load process failed")
+        try:
+            await asyncio.sleep(window[0] - time.time())
+            for instance in range(instances):
+                await emulator.reset_metrics(instance)
+            before, began = await _metrics(emulator), time.time()
+            await asyncio.sleep(window[1] - time.time())
+            after, over = await _metrics(emulator), time.time()
+            if await load.wait() != 0:
+                raise RuntimeError("the load process failed")
+        finally:
+            if load.returncode is None:
+                load.kill()
         sent, errors = _report(out)
         accepted = [send.order_id for send in sent if send.order_id is not None]
         ended = await _drained(emulator.state, len(accepted))
@@ -190,7 +192,7 @@ async def run(
         print(f"{number} orders were not accepted: {error}", file=sys.stderr)
     show(violations)
     usage = usage_between(before, after)
-    return evaluate(instances, window, rate, sent, ended, usage, len(violations))
+    return evaluate(instances, (began, over), rate, sent, ended, usage, len(violations))
 
 
 async def _start_load(
@@ -258,15 +260,19 @@ def main() -> int:
     RESULTS.mkdir(exist_ok=True)
     settings = profiling.settings(RESULTS) if given.profile else {}
     options = ["--no-fast-timestamps"] if given.no_fast_timestamps else []
-    results = [
-        asyncio.run(run(instances, given.rate, given.warm_up, given.seconds, settings, options))
-        for instances in given.instances
-    ]
-    print_table(results)
-    latest = RESULTS / "latest.json"
-    latest.write_bytes(orjson.dumps([asdict(result) for result in results], option=orjson.OPT_INDENT_2))
-    print(f"written to {latest.relative_to(PROJECT)}")
-    return 1 if any(result.violations for result in results) else 0
+
+    async def bench() -> int:
+        results = [
+            await measure(instances, given.rate, given.warm_up, given.seconds, settings, options)
+            for instances in given.instances
+        ]
+        print_table(results)
+        latest = RESULTS / "latest.json"
+        latest.write_bytes(orjson.dumps([asdict(result) for result in results], option=orjson.OPT_INDENT_2))
+        print(f"written to {latest.relative_to(PROJECT)}")
+        return 1 if any(result.violations for result in results) else 0
+
+    return run("bench", bench())
 
 
 if __name__ == "__main__":

@@ -17,9 +17,8 @@ from rich.console import Console
 from rich.live import Live
 from rich.table import Table
 
-from tools.api import TERMINAL, Api, ApiError, Line, NewOrder, OrderView, connect
-from tools.emulator_process import EmulatorFailed
-from tools.scratch import fresh_emulator, settle, show
+from tools.api import TERMINAL, Api, Line, NewOrder, OrderView, connect
+from tools.scratch import fresh_emulator, run, settle, show
 
 SETTINGS = {
     "ORDERFLOW_STEP_TIMEOUT_SECONDS": "4",
@@ -206,11 +205,7 @@ async def demo(console: Console) -> int:
 
 
 def main() -> int:
-    try:
-        return asyncio.run(demo(Console(highlight=False)))
-    except (ApiError, EmulatorFailed) as error:
-        print(f"demo: {error}", file=sys.stderr)
-        return 1
+    return run("demo", demo(Console(highlight=False)))
 
 
 if __name__ == "__main__":

@@ -27,8 +27,7 @@ from rich.progress import (
 )
 from rich.text import Text
 
-from tools.api import Api, ApiError, NewOrder, OrderView, connect
-from tools.emulator_process import EmulatorFailed
+from tools.api import Api, NewOrder, OrderView, connect
 from tools.retail import (
     SKIP_REASONS,
     InvalidFile,
@@ -38,7 +37,7 @@ from tools.retail import (
     skip_reason,
     stock_needed,
 )
-from tools.scratch import fresh_emulator, settle, show
+from tools.scratch import fresh_emulator, run, settle, show
 
 OPEN_ORDERS = 32
 """Orders under way at a time."""
@@ -169,11 +168,7 @@ def main() -> int:
     except InvalidFile as error:
         print(f"replay: {file}: {error}", file=sys.stderr)
         return 2
-    try:
-        return asyncio.run(replay(planned, Console()))
-    except* (ApiError, EmulatorFailed) as errors:
-        print(f"replay: {errors.exceptions[0]}", file=sys.stderr)
-    return 1
+    return run("replay", replay(planned, Console()))
 
 
 if __name__ == "__main__":

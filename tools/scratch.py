@@ -2,20 +2,43 @@
 
 import asyncio
 import shutil
+import signal
 import sys
 import tempfile
 import time
-from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
+from collections.abc import AsyncIterator, Coroutine, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
+from typing import Any
 
 from tools import emulator_process
-from tools.emulator_process import Emulator
+from tools.api import ApiError, Unreachable
+from tools.emulator_process import Emulator, EmulatorFailed
 from tools.evidence import read_evidence
 from tools.invariants import Violation, check
 
 SETTLE_S = 30.0
 SHOWN = 20
+
+
+def run(tool: str, work: Coroutine[Any, Any, int]) -> int:
+    """The exit code of `work`; 1 with a line on stderr when the emulator or its API failed it.
+
+    A SIGTERM stops it as Ctrl-C does, so that the emulator is stopped too.
+    """
+    signal.signal(signal.SIGTERM, lambda *_: signal.raise_signal(signal.SIGINT))
+    try:
+        return asyncio.run(work)
+    except* (ApiError, Unreachable, EmulatorFailed) as errors:
+        print(f"{tool}: {_first(errors)}", file=sys.stderr)
+    except* KeyboardInterrupt:
+        print(f"{tool}: stopped", file=sys.stderr)
+    return 1
+
+
+def _first(errors: BaseExceptionGroup[BaseException]) -> BaseException:
+    first = errors.exceptions[0]
+    return _first(first) if isinstance(first, BaseExceptionGroup) else first
 
 
 @asynccontextmanager
