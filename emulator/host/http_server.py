@@ -50,6 +50,7 @@ class HttpServer:
         """Take no more connections, let the requests in hand be answered for so long."""
         if self._listener is not None:
             self._listener.close()
+        self._server.pre_shutdown()  # ends the connections that only wait for another request
         await self._server.shutdown(patience_s)
 
     def _make_request(self, *parts: object) -> web.BaseRequest:

@@ -197,3 +197,11 @@ async def test_a_closing_server_answers_what_it_has() -> None:
             assert answer.status == 200
         with pytest.raises(aiohttp.ClientConnectionError):
             await client.get(url)
+
+
+async def test_a_closing_server_does_not_wait_for_idle_connections() -> None:
+    async with aiohttp.ClientSession() as client:
+        async with served() as url, client.get(url) as answer:
+            await answer.read()
+            began = asyncio.get_running_loop().time()
+        assert asyncio.get_running_loop().time() - began < 0.5
