@@ -7,6 +7,7 @@ import asyncio
 import json
 from collections import defaultdict
 from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -325,12 +326,12 @@ class FakeBus(Bus):
 
     async def send(self, entity: str, messages: Sequence[OutgoingMessage]) -> None:
         await self._request(f"send {entity}", entity in self._entities)
-        for message in messages:
-            if (
-                len(message.body) + sum(len(k) + len(v) for k, v in message.properties.items())
-                > MAX_MESSAGE_BYTES
-            ):
-                raise MessageTooLarge(f"{entity}: a message has at most {MAX_MESSAGE_BYTES} bytes")
+        size = sum(
+            len(message.body) + sum(len(k) + len(v) for k, v in message.properties.items())
+            for message in messages
+        )
+        if size > MAX_MESSAGE_BYTES:
+            raise MessageTooLarge(f"{entity}: one send takes at most {MAX_MESSAGE_BYTES} bytes")
         self.sent[entity].extend(messages)
         await self.after(f"send {entity}")
 
@@ -368,7 +369,8 @@ class FakeBus(Bus):
 
     async def abandon_dead_letter(self, entity: str, lock: str) -> None:
         await self._request(f"abandon {entity}", entity in self._sources)
-        self._dead[entity].append(self._unlock(entity, lock))
+        self._locks += 1
+        self._dead[entity].append(replace(self._unlock(entity, lock), lock=f"lock-{self._locks}"))
 
     def _unlock(self, entity: str, lock: str) -> DeadLetter:
         if (entity, lock) not in self._locked:

@@ -10,7 +10,9 @@ from pydantic import Field
 
 from core.contracts import Id, contract
 
-type Amount = Annotated[int, Field(gt=0)]
+type Amount = Annotated[int, Field(gt=0, lt=2**53)]
+"""A number in Cosmos DB is an IEEE double: integers are exact below 2^53."""
+
 type Currency = Annotated[str, Field(pattern="^[A-Z]{3}$")]
 
 

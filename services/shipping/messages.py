@@ -30,7 +30,7 @@ class CreateShipment:
     order_id: Id
     address: Address
     delivery: str
-    pieces: Annotated[int, Field(gt=0)]
+    pieces: Annotated[int, Field(gt=0, lt=2**53)]
 
 
 @contract("shipping.created")

@@ -52,6 +52,9 @@ def test_every_registered_class_has_a_name_of_two_parts_in_lower_case():
     [
         ({"amount": 0}, "amount"),
         ({"amount": -5}, "amount"),
+        ({"amount": 2**53}, "amount"),
+        ({"amount": 1e30}, "amount"),
+        ({"amount": 4200.5}, "amount"),
         ({"amount": "much"}, "amount"),
         ({"amount": None}, "amount"),
         ({"currency": "pounds"}, "currency"),

@@ -26,12 +26,13 @@ BODY = orjson.dumps(to_json(ENVELOPE))
 ACCEPTS = frozenset({"payments.refund"})
 
 
-def message(body: bytes = BODY) -> func.ServiceBusMessage:
+def message(body: bytes = BODY, message_id: str | None = "ord-1:payments.refund/1") -> func.ServiceBusMessage:
     from azure.functions.servicebus import ServiceBusMessage
 
     return ServiceBusMessage(
         body=body,
-        message_id="ord-1:payments.refund/1",
+        message_id=message_id,
+        sequence_number=7,
         label="payments.refund",
         correlation_id="ord-1",
         content_type="application/json",
@@ -101,6 +102,12 @@ async def test_a_message_that_its_service_finds_invalid_is_parked():
     bus = FakeBus()
     await received(message(), bus, Handler(InvalidContract("id: must be another")))
     assert [parked.properties["reason"] for parked in bus.sent["parked"]] == ["id: must be another"]
+
+
+async def test_a_message_without_an_id_is_parked_under_its_place_in_the_queue():
+    bus = FakeBus()
+    await received(message(b"?", message_id=None), bus, Handler())
+    assert bus.sent["parked"][0].message_id == "payments:7"
 
 
 async def test_a_very_long_reason_is_cut():

@@ -54,17 +54,18 @@ async def receive(
 
 
 async def _park(message: func.ServiceBusMessage, queue: str, bus: Bus, reason: str) -> None:
+    id = message.message_id or f"{queue}:{message.sequence_number}"  # a sender may leave it out
     parked = OutgoingMessage(
         body=message.get_body(),
-        message_id=message.message_id,
+        message_id=id,
         subject=message.label or "",
         correlation_id=message.correlation_id,
         content_type=message.content_type or "application/json",
         properties={
             "reason": reason[:REASON_CHARACTERS],
             "source": queue,
-            "original_message_id": message.message_id,
+            "original_message_id": id,
         },
     )
     await retry_transient(lambda: bus.send(PARKED, [parked]))
-    log(logger, logging.WARNING, "message parked", queue=queue, message_id=message.message_id, reason=reason)
+    log(logger, logging.WARNING, "message parked", queue=queue, message_id=id, reason=reason)
