@@ -56,8 +56,16 @@ class Undone:
 
 
 @dataclass(frozen=True, slots=True)
+class Attention:
+    """The undo of `step` was not answered after so many attempts."""
+
+    step: str
+    attempts: int
+
+
+@dataclass(frozen=True, slots=True)
 class RecordCancellation:
-    """The order is being cancelled; what of it was undone; with `finish`, that nothing is left to undo.
+    """The order is being cancelled; what of it was undone or could not be; with `finish`, that this is all.
 
     `undo` names the steps to undo, in order; a step that was refused did nothing and is not among them. What
     the stream already says of reason and steps stands.
@@ -66,13 +74,8 @@ class RecordCancellation:
     reason: str
     undo: tuple[str, ...]
     undone: Undone | None = None
+    attention: Attention | None = None
     finish: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class ReportAttention:
-    step: str
-    attempts: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,6 +91,5 @@ type OrderCommand = (
     | RecordPayment
     | RecordShipment
     | RecordCancellation
-    | ReportAttention
     | NoteLateReply
 )

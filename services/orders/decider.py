@@ -53,8 +53,6 @@ def decide(state: OrderState, command: c.OrderCommand, now: datetime) -> Sequenc
             return _advance(state, command)
         case c.RecordCancellation():
             return _record_cancellation(state, command)
-        case c.ReportAttention():
-            return _report_attention(state, command)
         case c.NoteLateReply():
             return _note_late_reply(state, command)
 
@@ -122,10 +120,13 @@ def _record_cancellation(state: OrderState, command: c.RecordCancellation) -> Se
         events.append(e.CancellationStarted(state.order_id, command.reason, command.undo))
     if command.undone is not None and command.undone.step not in state.undone:
         events.append(_undone(state.order_id, command.undone))
-    if command.finish:
-        after = reduce(evolve, events, state)
-        if not after.undo_left:
-            events.append(e.OrderCancelled(state.order_id, state.customer_id, after.reason))
+    after = reduce(evolve, events, state)
+    if command.attention is not None:
+        step = command.attention.step
+        if step not in after.undone and step != after.attention_step:
+            events.append(e.NeedsAttention(state.order_id, step, command.attention.attempts))
+    if command.finish and not after.undo_left:
+        events.append(e.OrderCancelled(state.order_id, state.customer_id, after.reason))
     return events
 
 
@@ -138,14 +139,6 @@ def _undone(order_id: str, undone: c.Undone) -> e.OrderEvent:
         case "shipping":
             return e.ShippingCancelled(order_id)
     raise ValueError(f"step: must be one of {', '.join(STEPS)}, not {undone.step!r}")
-
-
-def _report_attention(state: OrderState, command: c.ReportAttention) -> Sequence[e.OrderEvent]:
-    if state.status in TERMINAL or command.step in state.undone or command.step == state.attention_step:
-        return ()
-    if state.status not in UNDOING:
-        raise WrongTransition(command, state.status)
-    return (e.NeedsAttention(state.order_id, command.step, command.attempts),)
 
 
 def _note_late_reply(state: OrderState, command: c.NoteLateReply) -> Sequence[e.OrderEvent]:

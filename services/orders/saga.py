@@ -118,7 +118,8 @@ async def cancel_order(ports: Ports, work: Work) -> list[str]:
 
 
 async def report_attention(ports: Ports, work: Work, step: str) -> None:
-    await _record(ports, work, c.ReportAttention(step, work.attempt))
+    attention = c.Attention(step, work.attempt)
+    await _record(ports, work, c.RecordCancellation(work.reason, work.undo, _undone(work), attention))
 
 
 async def _record(ports: Ports, work: Work, command: c.OrderCommand) -> OrderState:

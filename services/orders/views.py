@@ -59,7 +59,7 @@ def order_view(state: JsonObject, version: int, updated_at: str) -> JsonObject:
         "payment_id": state["payment_id"],
         "shipment_id": state["shipment_id"],
         "tracking_number": state["tracking_number"],
-        "created_at": state["placed_at"],
+        "created_at": cast(str, state["placed_at"]).replace("Z", "+00:00"),  # pydantic's form to the others'
         "updated_at": updated_at,
         "links": links(cast(str, state["order_id"])),
     }
