@@ -13,7 +13,7 @@ from emulator.clock import Clock
 from emulator.documents.engine import DocumentsEngine
 from emulator.durable import sdk
 from emulator.durable.engine import DurableEngine, DurableOptions
-from emulator.host import service_bus_metadata
+from emulator.host import service_bus_messages
 from emulator.host.app import App
 from emulator.host.functions import AppRefused
 from emulator.host.functions_host import FunctionsHost, HostOptions
@@ -71,7 +71,7 @@ class Instance:
     async def start(self) -> None:
         engines.use(self.engines)
         if self._options.fast_timestamps:
-            self._undo += [service_bus_metadata.install_fast_timestamps(), sdk.install_fast_timestamps()]
+            self._undo += [service_bus_messages.install_fast_decoding(), sdk.install_fast_timestamps()]
         await self.engines.bus.start()
         self.engines.documents.start()
         if self.durable is not None:

@@ -127,6 +127,7 @@ class FunctionsHost:
             clock=self._engines.clock,
             limits=self._app.limits.service_bus,
             owner=self._options.owner,
+            fast_decoding=self._options.fast_timestamps,
         )
 
     def _cosmos(self, function: Function) -> CosmosTrigger:

@@ -11,14 +11,13 @@ import asyncio
 import logging
 import sqlite3
 from collections.abc import Coroutine, Sequence
-
-from azure_functions_runtime.bindings.datumdef import Datum
+from contextvars import Context
 
 from emulator.clock import Clock
+from emulator.host import service_bus_messages
 from emulator.host.functions import Function
 from emulator.host.invocations import Invocations
 from emulator.host.limits import ServiceBusLimits
-from emulator.host.service_bus_metadata import batch_bodies, batch_metadata, metadata_of
 from emulator.host.settlement import Settlement
 from emulator.host.worker import InvocationFailed
 from emulator.servicebus.engine import ServiceBusEngine
@@ -49,6 +48,7 @@ class ServiceBusTrigger:
         clock: Clock,
         limits: ServiceBusLimits,
         owner: str,
+        fast_decoding: bool,
     ) -> None:
         self.path = path
         self._function = function
@@ -57,12 +57,13 @@ class ServiceBusTrigger:
         self._clock = clock
         self._limits = limits
         self._owner = owner
+        self._encode_one = service_bus_messages.one_as_it_is if fast_decoding else service_bus_messages.one
         self._auto_complete = function.trigger.flag("autoCompleteMessages", limits.auto_complete)
         self._batches = function.trigger.text("cardinality", "ONE").upper() == "MANY"
         self._settlement = Settlement(bus, path, self._release)
         self._held: dict[str, tuple[float, float]] = {}
         """By lock token: when the message was received, and when its lock was last renewed."""
-        self._receiver: asyncio.Task[None] | None = None
+        self._receiving = False
         self._released = asyncio.Event()
         self._look_again = False
         self._stopping = False
@@ -74,16 +75,15 @@ class ServiceBusTrigger:
         self._look_again = True
         if self._stopping or self._room() < 1:
             return False
-        if self._receiver is None:
-            self._receiver = self._start(self._receive())
+        if not self._receiving:
+            self._receiving = True
+            self._start(self._receive())
         return True
 
     async def drain(self) -> None:
         """Take no more messages and finish those in hand."""
         self._stopping = True
-        if self._receiver is not None:
-            await asyncio.wait([self._receiver])
-        while self._held:
+        while self._held or self._receiving:
             self._released.clear()
             await self._released.wait()
 
@@ -102,9 +102,11 @@ class ServiceBusTrigger:
         return self._limits.max_concurrent_calls - len(self._held)
 
     def _start(self, work: Coroutine[None, None, None]) -> asyncio.Task[None]:
-        task = asyncio.get_running_loop().create_task(work)
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
+        """Begins at once, in a context of its own: the write that woke this one was of another function."""
+        task = asyncio.Task(work, loop=asyncio.get_running_loop(), context=Context(), eager_start=True)
+        if not task.done():
+            self._tasks.add(task)
+            task.add_done_callback(self._tasks.discard)
         return task
 
     async def _receive(self) -> None:
@@ -126,16 +128,18 @@ class ServiceBusTrigger:
         except (ServiceBusError, sqlite3.Error) as error:
             _log.warning("%s: nothing received, tried again at the next scan: %s", self.path, error)
         finally:
-            self._receiver = None
+            self._receiving = False
+            self._released.set()
 
     async def _run_one(self, message: LockedMessage) -> None:
         token = message.lock_token
         trace = message.properties.get("traceparent")
+        body, metadata = self._encode_one(message)
         try:
             await self._invocations.run(
                 self._function,
-                [(self._function.trigger.name, Datum(message.body, "bytes"))],
-                metadata_of(message),
+                [(self._function.trigger.name, body)],
+                metadata,
                 traceparent=trace if isinstance(trace, str) else None,
             )
         except InvocationFailed:
@@ -145,12 +149,9 @@ class ServiceBusTrigger:
 
     async def _run_batch(self, messages: Sequence[LockedMessage]) -> None:
         tokens = [message.lock_token for message in messages]
+        bodies, metadata = service_bus_messages.many(messages)
         try:
-            await self._invocations.run(
-                self._function,
-                [(self._function.trigger.name, batch_bodies(messages))],
-                batch_metadata(messages),
-            )
+            await self._invocations.run(self._function, [(self._function.trigger.name, bodies)], metadata)
         except InvocationFailed:
             self._settlement.abandon(tokens)
             return
@@ -174,7 +175,7 @@ class ServiceBusTrigger:
         for token in tokens:
             self._held.pop(token, None)
         self._released.set()
-        if self._look_again and self._receiver is None:
+        if self._look_again and not self._receiving:
             self.wake()
 
     def _schedule_renewal(self, interval: float) -> None:

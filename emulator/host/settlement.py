@@ -50,9 +50,12 @@ class Settlement:
         for settle, tokens in self._waiting.items():
             if tokens:
                 self._waiting[settle] = []
-                task = asyncio.get_running_loop().create_task(self._settle(settle, tokens))
-                self._tasks.add(task)
-                task.add_done_callback(self._tasks.discard)
+                task = asyncio.Task(
+                    self._settle(settle, tokens), loop=asyncio.get_running_loop(), eager_start=True
+                )
+                if not task.done():
+                    self._tasks.add(task)
+                    task.add_done_callback(self._tasks.discard)
 
     async def _settle(
         self, settle: Callable[[str, Sequence[str]], Awaitable[None]], tokens: Sequence[str]
