@@ -48,7 +48,10 @@ def read_body[B: Body](request: func.HttpRequest, model: type[B]) -> B:
         raise BadRequest([FieldError("body", rule)], HTTPStatus.REQUEST_ENTITY_TOO_LARGE)
     try:
         # Not orjson, which takes the last of two equal keys: which one did the client mean?
-        body = json.loads(raw, object_pairs_hook=_no_key_twice, parse_constant=_no_constant)
+        body = json.loads(raw.decode(), object_pairs_hook=_no_key_twice, parse_constant=_no_constant)
+        if b"\\ud" in raw.lower():
+            # Half of a surrogate pair can be escaped in JSON, and stored or sent nowhere.
+            json.dumps(body, ensure_ascii=False).encode()
     except RepeatedKey as error:
         raise BadRequest([FieldError(error.key, "must be given once")]) from error
     except (ValueError, RecursionError) as error:
@@ -65,6 +68,13 @@ def read_body[B: Body](request: func.HttpRequest, model: type[B]) -> B:
                 for each in found[:MAX_ERRORS]
             ]
         ) from error
+
+
+def whole_number(value: str, least: int, most: int) -> int | None:
+    """None for what is no decimal number in that range."""
+    if value.isascii() and value.isdecimal() and len(value) <= len(str(most)) and least <= int(value) <= most:
+        return int(value)
+    return None
 
 
 def path_identifier(request: func.HttpRequest, name: str) -> str:

@@ -16,11 +16,11 @@ from services.orders import handlers, views
 from services.orders.handlers import Orders
 from services.orders.policy import CANCEL_EVENT, SAGA, Policy, start_input
 from services.orders.state import TERMINAL, Status
-from triggers.http.bodies import path_identifier, query_identifier, read_body
+from triggers.http.bodies import path_identifier, query_identifier, read_body, whole_number
 from triggers.http.order_requests import CancelOrder, PlaceOrder
 from triggers.http.problem import BadRequest, FieldError, answer, answering
 
-LONGEST_WAIT_S = 30.0
+LONGEST_WAIT_S = 30
 FIRST_POLL_S = 0.05
 LONGEST_POLL_S = 0.5
 MAX_PAGE = 100
@@ -100,12 +100,12 @@ async def _list(orders: Orders, req: func.HttpRequest) -> func.HttpResponse:
         raise BadRequest([FieldError("status", f"must be one of {', '.join(sorted(STATUSES))}")])
     if customer_id is None and status is None:
         raise BadRequest([FieldError("customer_id", "must be given, or status")])
-    limit = req.params.get("limit", "20")
-    if not (limit.isascii() and limit.isdecimal() and 1 <= int(limit) <= MAX_PAGE):
+    limit = whole_number(req.params.get("limit", "20"), 1, MAX_PAGE)
+    if limit is None:
         raise BadRequest([FieldError("limit", f"must be a whole number from 1 to {MAX_PAGE}")])
     continuation = req.params.get("continuation") or None
     try:
-        page = await views.list_orders(orders.documents, customer_id, status, int(limit), continuation)
+        page = await views.list_orders(orders.documents, customer_id, status, limit, continuation)
     except BadDocumentRequest as error:
         rule = "must be what the page before gave for the same query"
         raise BadRequest([FieldError("continuation", rule)]) from error
@@ -184,7 +184,7 @@ def etags(header: str) -> frozenset[str]:
 
 
 def _wait_s(req: func.HttpRequest) -> float:
-    given = req.params.get("wait", "0")
-    if not (given.isascii() and given.isdecimal() and len(given) <= 2 and int(given) <= LONGEST_WAIT_S):
-        raise BadRequest([FieldError("wait", f"must be whole seconds from 0 to {LONGEST_WAIT_S:.0f}")])
-    return float(given)
+    wait_s = whole_number(req.params.get("wait", "0"), 0, LONGEST_WAIT_S)
+    if wait_s is None:
+        raise BadRequest([FieldError("wait", f"must be whole seconds from 0 to {LONGEST_WAIT_S}")])
+    return float(wait_s)

@@ -1,0 +1,82 @@
+"""Calls the HTTP functions without a host."""
+
+from typing import Any
+
+import azure.durable_functions as df
+import azure.functions as func
+import orjson
+
+from services.orders.handlers import Orders
+from services.orders.policy import Policy
+from tests.durable_client import FakeDurableClient
+from tests.fakes import FakeClock, FakeDocuments
+from triggers.http import health, inventory, operations, orders
+
+POLICY = Policy(step_timeout_s=30.0, step_attempts=3, undo_attempts=5, attention_interval_s=60.0)
+ORDER: dict[str, Any] = {
+    "customer_id": "c-1",
+    "currency": "GBP",
+    "lines": [{"sku": "a", "quantity": 2, "unit_price": 100}],
+    "shipping_address": {
+        "name": "Ann",
+        "street": "1 Road",
+        "city": "Leeds",
+        "postal_code": "LS1",
+        "country": "GB",
+    },
+    "payment_method": "tok_ok",
+}
+
+
+class Api:
+    def __init__(self) -> None:
+        self.clock = FakeClock()
+        self.documents = FakeDocuments(self.clock)
+        self.client = FakeDurableClient()
+        self.orders = Orders(self.documents, self.clock)
+        app = df.DFApp()
+        for blueprint in (
+            orders.blueprint(self.orders, POLICY),
+            inventory.blueprint(self.documents, self.clock),
+            operations.blueprint(self.orders, POLICY),
+            health.blueprint(),
+        ):
+            app.register_functions(blueprint)
+        self._functions = {each.get_function_name(): each.get_user_function() for each in app.get_functions()}
+
+    async def call(
+        self,
+        function: str,
+        body: object = b"",
+        *,
+        route: dict[str, str] | None = None,
+        query: dict[str, str] | None = None,
+        headers: dict[str, str] | None = None,
+    ) -> func.HttpResponse:
+        raw = body if isinstance(body, bytes) else orjson.dumps(body)
+        request = func.HttpRequest(
+            "GET", "http://localhost/api", headers=headers, params=query, route_params=route, body=raw
+        )
+        handle = self._functions[function]
+        if hasattr(handle, "client_function"):
+            return await handle.client_function(request, self.client)
+        return await handle(request)
+
+    async def place(self, order: object = ORDER, key: str = "k-1") -> func.HttpResponse:
+        return await self.call("place_order", order, headers={"idempotency-key": key})
+
+    async def placed(self) -> str:
+        """The id of an order that was placed."""
+        return content(await self.place())["id"]
+
+
+def content(response: func.HttpResponse) -> dict[str, Any]:
+    return orjson.loads(response.get_body())
+
+
+def broken_rules(response: func.HttpResponse) -> dict[str, str]:
+    """Rule by field."""
+    assert response.mimetype == "application/problem+json"
+    problem = content(response)
+    assert problem["status"] == response.status_code
+    return {error["field"]: error["rule"] for error in problem["errors"]}

@@ -1,0 +1,408 @@
+"""The order API."""
+
+import asyncio
+
+import pytest
+
+from core.decider import Cause, execute
+from core.documents import DocumentsUnavailable
+from emulator.simulation import run_simulated
+from services.orders import commands as c
+from services.orders.decider import ORDERS
+from services.orders.handlers import order_id
+from services.orders.policy import CANCEL_EVENT, OPERATOR_EVENT
+from services.orders.saga import Ports, Work, request_payment
+from tests.fakes import FakeBus
+from tests.unit.http_support import ORDER, Api, broken_rules, content
+
+OF_ONE_ORDER = ("get_order", "get_order_history", "cancel_order_request", "retry_order")
+
+
+async def reserve(api: Api, order: str) -> None:
+    """What the saga does once stock was reserved."""
+    work = Work(order, 1, "reply")
+    await request_payment(Ports(api.documents, FakeBus(api.clock), api.clock, 1.0), work)
+
+
+async def test_an_order_is_accepted_and_its_saga_started() -> None:
+    api = Api()
+    response = await api.place()
+    body = content(response)
+    id = body["id"]
+    assert response.status_code == 202
+    assert response.headers["Location"] == f"/api/orders/{id}"
+    assert body == {
+        "id": id,
+        "status": "created",
+        "version": 1,
+        "links": {
+            "self": f"/api/orders/{id}",
+            "history": f"/api/orders/{id}/history",
+            "cancel": f"/api/orders/{id}/cancel",
+        },
+    }
+    ((name, instance, given),) = api.client.started
+    assert (name, instance) == ("order_saga", id)
+    assert given["policy"]["step_attempts"] == 3
+
+
+async def test_placing_an_order_is_one_document_request() -> None:
+    api = Api()
+    await api.place()
+    assert api.documents.requests == ["batch orders"]
+
+
+def test_the_order_id_comes_from_customer_and_key() -> None:
+    assert order_id("c-1", "k-1") == order_id("c-1", "k-1")
+    assert len({order_id("c-1", "k-1"), order_id("c-2", "k-1"), order_id("c-1", "k-2")}) == 3
+    assert len(order_id("c-1", "k-1")) == len("ord-") + 20
+
+
+async def test_the_same_request_again_is_the_same_order() -> None:
+    api = Api()
+    first = content(await api.place())
+    await reserve(api, first["id"])
+    again = await api.place()
+    assert again.status_code == 202
+    assert content(again) == {**first, "status": "inventory_reserved", "version": 2}
+    assert len(api.client.started) == 1
+
+
+async def test_the_same_key_with_another_body_is_refused() -> None:
+    api = Api()
+    await api.place()
+    response = await api.place({**ORDER, "delivery": "express"})
+    assert response.status_code == 422
+    assert "Idempotency-Key" in content(response)["detail"]
+
+
+async def test_of_many_equal_requests_at_once_one_starts_the_saga() -> None:
+    api = Api()
+    responses = await asyncio.gather(*[api.place() for _ in range(10)])
+    assert {response.status_code for response in responses} == {202}
+    assert len(api.client.started) == 1
+    assert len([item for item in api.documents.items("orders") if item["kind"] == "event"]) == 1
+
+
+async def test_an_order_is_accepted_although_its_saga_cannot_be_started_now() -> None:
+    api = Api()
+    api.client.fault = True
+    response = await api.place()
+    assert response.status_code == 202
+    assert len(api.documents.items("orders")) == 2
+
+
+async def test_an_order_is_shown_as_it_is() -> None:
+    api = Api()
+    id = await api.placed()
+    response = await api.call("get_order", route={"order_id": id})
+    body = content(response)
+    assert response.status_code == 200
+    assert response.headers["ETag"] == '"1"'
+    assert (body["id"], body["status"], body["version"], body["total"]) == (id, "created", 1, 200)
+    assert body["lines"] == ORDER["lines"]
+    assert body["created_at"] == body["updated_at"] == api.clock.now().isoformat()
+    assert "payment_method" not in body
+    assert "request_digest" not in body
+
+
+@pytest.mark.parametrize("drop", ["missing", "old schema"])
+async def test_an_order_is_shown_from_its_events_without_a_snapshot_of_this_schema(drop: str) -> None:
+    api = Api()
+    id = await api.placed()
+    before = content(await api.call("get_order", route={"order_id": id}))
+    if drop == "missing":
+        await api.documents.delete("orders", id, "snapshot")
+    else:
+        item = (await api.documents.read("orders", id, "snapshot")).item
+        await api.documents.upsert("orders", id, {**item, "schema": ORDERS.schema - 1})
+    assert content(await api.call("get_order", route={"order_id": id})) == before
+
+
+@pytest.mark.parametrize(
+    "function", ["get_order", "get_order_history", "cancel_order_request", "retry_order"]
+)
+async def test_an_order_that_is_not_there_is_not_found(function: str) -> None:
+    response = await Api().call(function, route={"order_id": "ord-x"})
+    assert response.status_code == 404
+
+
+@pytest.mark.parametrize(
+    "function", ["get_order", "get_order_history", "cancel_order_request", "retry_order"]
+)
+async def test_an_order_id_in_a_path_keeps_the_rule_of_ids(function: str) -> None:
+    response = await Api().call(function, route={"order_id": "a/b"})
+    assert list(broken_rules(response)) == ["order_id"]
+
+
+@pytest.mark.parametrize(
+    ("tags", "status"),
+    [('"1"', 304), ('W/"1"', 304), ('"7", "1"', 304), ("*", 304), ('"2"', 200), ("", 200), ("1", 200)],
+)
+async def test_a_version_that_the_client_has_is_not_sent_again(tags: str, status: int) -> None:
+    api = Api()
+    id = await api.placed()
+    response = await api.call("get_order", route={"order_id": id}, headers={"If-None-Match": tags})
+    assert response.status_code == status
+    assert response.headers["ETag"] == '"1"'
+
+
+@pytest.mark.parametrize("headers", [{}, {"If-None-Match": '"1"'}])
+def test_a_client_may_wait_for_the_next_version(headers: dict[str, str]) -> None:
+    async def scenario() -> None:
+        api = Api()
+        id = await api.placed()
+        route = {"order_id": id}
+        loop = asyncio.get_running_loop()
+        started = loop.time()
+        waiting = asyncio.create_task(
+            api.call("get_order", route=route, query={"wait": "30"}, headers=headers)
+        )
+        await asyncio.sleep(4)
+        assert not waiting.done()
+        await reserve(api, id)
+        response = await waiting
+        assert content(response)["version"] == 2
+        assert loop.time() - started < 4.6
+
+    run_simulated(scenario())
+
+
+@pytest.mark.parametrize(("headers", "status"), [({}, 200), ({"If-None-Match": '"1"'}, 304)])
+def test_waiting_ends_after_the_time_that_was_asked_for(headers: dict[str, str], status: int) -> None:
+    async def scenario() -> None:
+        api = Api()
+        route = {"order_id": await api.placed()}
+        loop = asyncio.get_running_loop()
+        started = loop.time()
+        response = await api.call("get_order", route=route, query={"wait": "7"}, headers=headers)
+        assert response.status_code == status
+        assert loop.time() - started == pytest.approx(7)
+        assert len(api.documents.requests) < 25
+
+    run_simulated(scenario())
+
+
+def test_an_order_that_the_client_knows_in_another_version_is_not_waited_for() -> None:
+    async def scenario() -> None:
+        api = Api()
+        route = {"order_id": await api.placed()}
+        headers = {"If-None-Match": '"0"'}
+        response = await api.call("get_order", route=route, query={"wait": "30"}, headers=headers)
+        assert content(response)["version"] == 1
+        assert asyncio.get_running_loop().time() == 0
+
+    run_simulated(scenario())
+
+
+@pytest.mark.parametrize("wait", ["-1", "31", "1.5", "x", "", "001"])
+async def test_the_time_to_wait_has_a_rule(wait: str) -> None:
+    api = Api()
+    response = await api.call("get_order", route={"order_id": await api.placed()}, query={"wait": wait})
+    assert list(broken_rules(response)) == ["wait"]
+
+
+async def test_the_history_tells_what_happened_without_secrets() -> None:
+    api = Api()
+    id = await api.placed()
+    await reserve(api, id)
+    response = await api.call("get_order_history", route={"order_id": id})
+    created, reserved = content(response)["events"]
+    assert (created["version"], created["type"], created["actor"]) == (1, "orders.created", "customer:c-1")
+    assert (reserved["version"], reserved["type"], reserved["actor"]) == (
+        2,
+        "orders.inventory_reserved",
+        "saga",
+    )
+    assert reserved["correlation_id"] == id
+    assert not {"payment_method", "request_digest"} & set(created["data"])
+    assert b"tok_ok" not in response.get_body()
+
+
+async def test_a_cancellation_is_recorded_and_the_saga_woken() -> None:
+    api = Api()
+    id = await api.placed()
+    response = await api.call("cancel_order_request", {"reason": "changed my mind"}, route={"order_id": id})
+    assert response.status_code == 202
+    assert content(response)["version"] == 2
+    assert api.client.raised == [(id, CANCEL_EVENT, {})]
+    events = content(await api.call("get_order_history", route={"order_id": id}))["events"]
+    assert events[-1]["data"] == {"order_id": id, "reason": "changed my mind"}
+
+
+async def test_a_cancellation_may_do_without_a_body_and_be_repeated() -> None:
+    api = Api()
+    id = await api.placed()
+    for _ in range(2):
+        response = await api.call("cancel_order_request", route={"order_id": id})
+        assert response.status_code == 202
+        assert content(response)["version"] == 2
+    assert len(api.client.raised) == 1
+
+
+async def test_a_cancellation_counts_although_the_saga_cannot_be_woken() -> None:
+    api = Api()
+    id = await api.placed()
+    api.client.fault = True
+    assert (await api.call("cancel_order_request", route={"order_id": id})).status_code == 202
+
+
+async def test_a_shipped_order_cannot_be_cancelled() -> None:
+    api = Api()
+    id = await api.placed()
+    await reserve(api, id)
+    command = c.RecordPayment("pay-1", 200, "GBP")
+    await execute(api.documents, ORDERS, id, command, Cause("x", id, "x"), api.clock.now())
+    response = await api.call("cancel_order_request", route={"order_id": id})
+    assert response.status_code == 409
+    assert "shipping_requested" in content(response)["detail"]
+    assert api.client.raised == []
+
+
+async def test_a_store_that_cannot_answer_now_is_a_503_that_says_when_to_come_back() -> None:
+    async def refuse(request: str) -> None:
+        raise DocumentsUnavailable("out for a moment")
+
+    api = Api()
+    id = await api.placed()
+    api.documents.before = refuse
+
+    async def scenario() -> None:
+        response = await api.call("get_order", route={"order_id": id})
+        assert response.status_code == 503
+        assert response.headers["Retry-After"] == "1"
+
+    await asyncio.to_thread(run_simulated, scenario())
+
+
+async def test_an_outage_of_a_moment_is_not_noticed() -> None:
+    api = Api()
+    id = await api.placed()
+    faults = iter([True, True])
+
+    async def sometimes(request: str) -> None:
+        if next(faults, False):
+            raise DocumentsUnavailable("out for a moment")
+
+    api.documents.before = sometimes
+
+    async def scenario() -> None:
+        assert (await api.call("get_order", route={"order_id": id})).status_code == 200
+
+    await asyncio.to_thread(run_simulated, scenario())
+
+
+LISTED = {
+    "kind": "order",
+    "status": "completed",
+    "version": 6,
+    "currency": "GBP",
+    "total": 200,
+    "updated_at": "2027-01-15T08:00:09+00:00",
+}
+
+
+async def with_orders(api: Api, number: int) -> None:
+    for n in range(number):
+        item = {
+            **LISTED,
+            "id": f"ord-{n}",
+            "customer_id": "c-1",
+            "created_at": f"2027-01-15T08:00:0{n}+00:00",
+        }
+        await api.documents.create("order-list", "c-1", item)
+
+
+async def test_orders_are_listed_newest_first_page_by_page() -> None:
+    api = Api()
+    await with_orders(api, 3)
+    query = {"customer_id": "c-1", "limit": "2"}
+    first = content(await api.call("list_orders", query=query))
+    assert [item["id"] for item in first["items"]] == ["ord-2", "ord-1"]
+    assert set(first["items"][0]) == {
+        *("id", "customer_id", "status", "version", "currency", "total", "created_at", "updated_at")
+    }
+    rest = content(await api.call("list_orders", query={**query, "continuation": first["continuation"]}))
+    assert [item["id"] for item in rest["items"]] == ["ord-0"]
+    assert rest["continuation"] is None
+
+
+async def test_orders_are_listed_by_status() -> None:
+    api = Api()
+    await with_orders(api, 2)
+    assert len(content(await api.call("list_orders", query={"status": "completed"}))["items"]) == 2
+    assert content(await api.call("list_orders", query={"status": "created"}))["items"] == []
+
+
+@pytest.mark.parametrize(
+    ("query", "field"),
+    [
+        ({}, "customer_id"),
+        ({"customer_id": "a/b"}, "customer_id"),
+        ({"status": "lost"}, "status"),
+        ({"status": "none"}, "status"),
+        ({"customer_id": "c-1", "limit": "0"}, "limit"),
+        ({"customer_id": "c-1", "limit": "101"}, "limit"),
+        ({"customer_id": "c-1", "limit": "ten"}, "limit"),
+        ({"customer_id": "c-1", "limit": "1" * 5000}, "limit"),
+        ({"customer_id": "c-1", "continuation": "nonsense"}, "continuation"),
+    ],
+)
+async def test_a_list_that_cannot_be_made_names_the_parameter(query: dict[str, str], field: str) -> None:
+    response = await Api().call("list_orders", query=query)
+    assert response.status_code == 400
+    assert list(broken_rules(response)) == [field]
+
+
+async def test_the_trace_of_the_client_is_continued() -> None:
+    api = Api()
+    trace = "0af7651916cd43dd8448eb211c80319c"
+    headers = {"Idempotency-Key": "k", "traceparent": f"00-{trace}-b7ad6b7169203331-01"}
+    await api.call("place_order", ORDER, headers=headers)
+    (event,) = (item for item in api.documents.items("orders") if item["kind"] == "event")
+    assert event["traceparent"].split("-")[1] == trace
+    assert api.client.started[0][2]["traceparent"] == event["traceparent"]
+
+
+@pytest.mark.parametrize("header", ["", "nonsense", "00-" + "0" * 32 + "-" + "0" * 16 + "-01"])
+async def test_without_a_trace_of_the_client_the_order_has_its_own(header: str) -> None:
+    api = Api()
+    await api.call("place_order", ORDER, headers={"Idempotency-Key": "k", "traceparent": header})
+    (event,) = (item for item in api.documents.items("orders") if item["kind"] == "event")
+    assert len(event["traceparent"]) == 55
+
+
+async def test_an_operator_wakes_a_saga() -> None:
+    api = Api()
+    id = await api.placed()
+    response = await api.call("retry_order", route={"order_id": id})
+    assert response.status_code == 202
+    assert api.client.raised == [(id, OPERATOR_EVENT, {})]
+
+
+async def test_an_operator_starts_a_saga_that_is_gone() -> None:
+    api = Api()
+    id = await api.placed()
+    api.client.instances[id] = "Failed"
+    assert (await api.call("retry_order", route={"order_id": id})).status_code == 202
+    assert len(api.client.started) == 2
+
+
+async def test_health_answers() -> None:
+    assert content(await Api().call("get_health")) == {"status": "ok"}
+
+
+async def test_stock_is_set_and_shown() -> None:
+    api = Api()
+    response = await api.call("put_inventory", {"on_hand": 5}, route={"sku": "a"})
+    assert (response.status_code, content(response)["available"]) == (200, 5)
+    assert content(await api.call("get_inventory", route={"sku": "a"})) == content(response)
+    assert (await api.call("get_inventory", route={"sku": "b"})).status_code == 404
+
+
+async def test_stock_goes_down_with_a_reason_only() -> None:
+    api = Api()
+    await api.call("put_inventory", {"on_hand": 5}, route={"sku": "a"})
+    assert (await api.call("put_inventory", {"on_hand": 4}, route={"sku": "a"})).status_code == 400
+    body = {"on_hand": 4, "reason": "broken"}
+    assert content(await api.call("put_inventory", body, route={"sku": "a"}))["adjusted"] == -1
