@@ -1,0 +1,53 @@
+"""A process of test_store_processes.py: `python -m tests.emulator.store_process ROLE FOLDER INSTANCE`.
+
+Writes numbers that no other instance writes, and says each on its standard output once it was acknowledged.
+"""
+
+import asyncio
+import os
+import sys
+import time
+from pathlib import Path
+
+from emulator.store import Store, Transaction
+from emulator.turnstile import Turnstile
+from tests.emulator.store_support import SCHEMA, insert
+
+WRITERS = 8
+NUMBERS_PER_INSTANCE = 10_000_000
+
+
+async def write_on(store: Store, instance: int) -> None:
+    """Until killed."""
+    highest = instance * NUMBERS_PER_INSTANCE
+    for (found,) in store.read(
+        "SELECT max(n) FROM numbers WHERE n BETWEEN ? AND ?", (highest, highest + NUMBERS_PER_INSTANCE - 1)
+    ):
+        highest = found or highest
+    unused = iter(range(highest + 1, highest + NUMBERS_PER_INSTANCE))
+
+    async def writer() -> None:
+        for n in unused:
+            await store.write(insert(n, size=100))
+            os.write(1, f"{n}\n".encode())
+
+    await asyncio.gather(*(writer() for _ in range(WRITERS)))
+
+
+def sit_in_the_turn(_: Transaction) -> None:
+    os.write(1, b"in the turn\n")
+    time.sleep(3600)
+
+
+async def main(role: str, folder: Path, instance: int) -> None:
+    store = Store(folder / "store", schema=SCHEMA, turn=Turnstile(folder))
+    if role == "open":
+        await store.close()
+    elif role == "sit":
+        await store.write(sit_in_the_turn)
+    else:
+        await write_on(store, instance)
+
+
+if __name__ == "__main__":
+    asyncio.run(main(sys.argv[1], Path(sys.argv[2]), int(sys.argv[3])))

@@ -1,0 +1,103 @@
+"""The store shared by real processes, some of them killed."""
+
+import asyncio
+import subprocess
+import sys
+import time
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from itertools import pairwise
+from pathlib import Path
+from random import Random
+
+import pytest
+
+from emulator.store import Store
+from emulator.turnstile import Turnstile
+from tests.emulator.store_process import NUMBERS_PER_INSTANCE
+from tests.emulator.store_support import SCHEMA, insert, numbers
+
+pytestmark = pytest.mark.slow
+
+ROOT = Path(__file__).parents[2]
+
+
+@contextmanager
+def process(role: str, folder: Path, instance: int = 0) -> Iterator[subprocess.Popen[bytes]]:
+    """Killed with SIGKILL at the end, if it still runs."""
+    arguments = [sys.executable, "-m", "tests.emulator.store_process", role, str(folder), str(instance)]
+    with subprocess.Popen(arguments, stdout=subprocess.PIPE, cwd=ROOT) as child:
+        try:
+            yield child
+        finally:
+            child.kill()
+
+
+def line(child: subprocess.Popen[bytes]) -> str:
+    assert child.stdout is not None
+    return child.stdout.readline().decode()
+
+
+async def stored(folder: Path) -> list[int]:
+    store = Store(folder / "store", schema=SCHEMA)
+    found = numbers(store)
+    await store.close()
+    return found
+
+
+async def test_what_was_acknowledged_survives_kill_9_at_any_moment(tmp_path: Path) -> None:
+    random = Random(1)
+    acknowledged: set[int] = set()
+    for _ in range(4):
+        with process("write", tmp_path) as child:
+            for _ in range(random.randint(1, 400)):
+                acknowledged.add(int(line(child)))
+            child.kill()
+            assert child.stdout is not None
+            # A kill may cut the last line short; a number that is cut is not one that was acknowledged.
+            acknowledged.update(int(rest) for rest in child.stdout if rest.endswith(b"\n"))
+    found = await stored(tmp_path)
+    assert acknowledged <= set(found)
+    assert len(found) < len(acknowledged) + 4 * 8 + 1  # beside them only what was in flight
+
+
+async def test_processes_that_write_all_the_time_share_the_turn_and_lose_nothing(tmp_path: Path) -> None:
+    acknowledged: list[tuple[float, int]] = []
+
+    def follow(child: subprocess.Popen[bytes]) -> None:
+        while len(acknowledged) < 6000:
+            acknowledged.append((time.monotonic(), int(line(child))))
+
+    with ExitStack() as stack:
+        children = [stack.enter_context(process("write", tmp_path, instance)) for instance in range(2)]
+        first = [int(line(child)) for child in children]
+        await asyncio.gather(*(asyncio.to_thread(follow, child) for child in children))
+    assert {n for _, n in acknowledged} | set(first) <= set(await stored(tmp_path))
+    shares = Counter(n // NUMBERS_PER_INSTANCE for _, n in acknowledged)
+    assert min(shares.values()) > 0.5 * max(shares.values()), shares
+    for instance in range(2):
+        times = [at for at, n in acknowledged if n // NUMBERS_PER_INSTANCE == instance]
+        # Without the turnstile one of them starves for about a second.
+        assert max(later - earlier for earlier, later in pairwise(times)) < 0.5
+
+
+async def test_when_a_process_is_killed_in_its_turn_the_others_go_on(tmp_path: Path) -> None:
+    turn = Turnstile(tmp_path)
+    store = Store(tmp_path / "store", schema=SCHEMA, turn=turn)
+    with process("sit", tmp_path) as child:
+        assert await asyncio.to_thread(line, child) == "in the turn\n"
+        write = asyncio.create_task(store.write(insert(1)))
+        done, _ = await asyncio.wait([write], timeout=0.1)
+        assert not done
+        child.kill()
+        assert await asyncio.wait_for(write, 10) == 1
+    await store.close()
+    turn.close()
+
+
+async def test_processes_may_open_a_new_store_at_once(tmp_path: Path) -> None:
+    with ExitStack() as stack:
+        children = [stack.enter_context(process("open", tmp_path, instance)) for instance in range(1500)]
+        assert [child.wait(30) for child in children] == [0, 0, 0, 0]
+    assert await stored(tmp_path) == []
