@@ -15,7 +15,7 @@ from typing import Any, BinaryIO
 import aiohttp
 
 PROJECT = Path(__file__).resolve().parent.parent
-READY = "ready: "
+READY = b"ready: "
 START_TIMEOUT_S = 60.0
 STOP_TIMEOUT_S = 60.0
 
@@ -120,31 +120,41 @@ async def start(
     command += ["--port", "0", "--instances", str(instances), *options]
     log, output = _open_log(state)
     with output:
+        earlier = output.tell()
+        # To a file, not to a pipe: a pipe that nobody empties stops the emulator when it is full.
         supervisor = await asyncio.create_subprocess_exec(
             *command,
             cwd=PROJECT,
             env={**os.environ, **(settings or {})},
-            stdout=asyncio.subprocess.PIPE,
+            stdout=output,
             stderr=output,
             start_new_session=True,  # a Ctrl-C is for the tool, which then stops the emulator in order
         )
     url = None
     with suppress(TimeoutError):
         async with asyncio.timeout(START_TIMEOUT_S):
-            url = await _ready_url(supervisor)
+            url = await _ready_url(supervisor, log, earlier)
     if url is None:
         await _end(supervisor)
         raise EmulatorFailed(f"the emulator did not start (code {supervisor.returncode}):\n{_tail(log)}")
     return Emulator(url, state, instances, supervisor, log)
 
 
-async def _ready_url(supervisor: asyncio.subprocess.Process) -> str | None:
-    """The URL of the line `ready: URL`, None when the process ends before it."""
-    assert supervisor.stdout is not None  # noqa: S101  (started with a pipe)
-    while line := (await supervisor.stdout.readline()).decode():
-        if line.startswith(READY):
-            return line.removeprefix(READY).strip()
-    await supervisor.wait()
+async def _ready_url(supervisor: asyncio.subprocess.Process, log: Path, after: int) -> str | None:
+    """None if the process ends before it is ready. `after`: bytes of the log that are of an earlier one."""
+    while True:
+        ended = supervisor.returncode is not None
+        url = _url_in(log, after)
+        if url is not None or ended:
+            return url
+        await asyncio.sleep(0.05)
+
+
+def _url_in(log: Path, after: int) -> str | None:
+    """Of the line `ready: URL`."""
+    for line in log.read_bytes()[after:].splitlines(keepends=True):
+        if line.startswith(READY) and line.endswith(b"\n"):
+            return line.removeprefix(READY).decode().strip()
     return None
 
 
