@@ -11,7 +11,9 @@ from core.settings import read_settings
 from core.telemetry import configure_logging
 from orchestrators import blueprint as orchestrators
 from orchestrators.steps import ORDER_SAGA
+from services.inventory.stock_projection import STOCK_LEVELS
 from services.orders.handlers import Orders
+from services.orders.list_projection import ORDER_LIST
 from services.orders.policy import longest_forward_s, policy_of
 from services.orders.saga import Ports
 from triggers.change_feed import inventory as stock_changes
@@ -52,7 +54,7 @@ for blueprint in (
     order_activities.blueprint(Ports(documents, bus, clock, hold_s)),
     orders_api.blueprint(orders, policy),
     inventory_api.blueprint(documents, clock),
-    operations.blueprint(orders, policy),
+    operations.blueprint(orders, policy, (ORDER_LIST, STOCK_LEVELS)),
     health.blueprint(),
     order_messages.blueprint(orders, bus),
     inventory_messages.blueprint(documents, bus, clock),

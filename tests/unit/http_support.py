@@ -6,7 +6,9 @@ import azure.durable_functions as df
 import azure.functions as func
 import orjson
 
+from services.inventory.stock_projection import STOCK_LEVELS
 from services.orders.handlers import Orders
+from services.orders.list_projection import ORDER_LIST
 from services.orders.policy import Policy
 from tests.durable_client import FakeDurableClient
 from tests.fakes import FakeClock, FakeDocuments
@@ -38,7 +40,7 @@ class Api:
         for blueprint in (
             orders.blueprint(self.orders, POLICY),
             inventory.blueprint(self.documents, self.clock),
-            operations.blueprint(self.orders, POLICY),
+            operations.blueprint(self.orders, POLICY, (ORDER_LIST, STOCK_LEVELS)),
             health.blueprint(),
         ):
             app.register_functions(blueprint)

@@ -406,3 +406,29 @@ async def test_stock_goes_down_with_a_reason_only() -> None:
     assert (await api.call("put_inventory", {"on_hand": 4}, route={"sku": "a"})).status_code == 400
     body = {"on_hand": 4, "reason": "broken"}
     assert content(await api.call("put_inventory", body, route={"sku": "a"}))["adjusted"] == -1
+
+
+async def test_a_projection_is_rebuilt_page_by_page() -> None:
+    api = Api()
+    id = await api.placed()
+    continuation = ""
+    written = 0
+    while continuation is not None:
+        query = {"continuation": continuation}
+        progress = content(await api.call("rebuild_projection", route={"name": "orders"}, query=query))
+        written += progress["written"]
+        continuation = progress["continuation"]
+    assert written == 1
+    assert [item["id"] for item in api.documents.items("order-list")] == [id]
+
+
+async def test_a_projection_that_is_not_there_is_not_found() -> None:
+    response = await Api().call("rebuild_projection", route={"name": "profits"})
+    assert response.status_code == 404
+    assert "orders" in content(response)["detail"]
+
+
+async def test_a_rebuild_goes_on_only_where_one_stopped() -> None:
+    query = {"continuation": "elsewhere"}
+    response = await Api().call("rebuild_projection", route={"name": "orders"}, query=query)
+    assert list(broken_rules(response)) == ["continuation"]
