@@ -18,7 +18,9 @@ NUMBERS_PER_INSTANCE = 10_000_000
 
 
 async def write_on(store: Store, instance: int) -> None:
-    """Until killed."""
+    """From a line on the standard input on, until killed."""
+    os.write(1, b"ready\n")
+    await asyncio.to_thread(sys.stdin.readline)
     highest = instance * NUMBERS_PER_INSTANCE
     for (found,) in store.read(
         "SELECT max(n) FROM numbers WHERE n BETWEEN ? AND ?", (highest, highest + NUMBERS_PER_INSTANCE - 1)
