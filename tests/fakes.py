@@ -165,8 +165,7 @@ class FakeDocuments(Documents):
         ]
         if query.order_by is not None:
             field = query.order_by
-            found = [item for item in found if _get(item, field) is not _MISSING]
-            found.sort(key=lambda item: (_get(item, field), item["id"]), reverse=query.descending)
+            found.sort(key=lambda item: (_rank(_get(item, field)), item["id"]), reverse=query.descending)
         asked = [str(query.where), query.partition, query.order_by, query.descending]
         start = 0
         if query.continuation is not None:
@@ -263,6 +262,13 @@ def _kind(value: Any) -> str:
     if isinstance(value, bool):
         return "boolean"
     return "number" if isinstance(value, int | float) else type(value).__name__
+
+
+def _rank(value: Any) -> tuple[int, Any]:
+    """As Cosmos DB orders values of different types; a missing one comes first."""
+    kind = "missing" if value is _MISSING else _kind(value)
+    rank = ("missing", "NoneType", "boolean", "number", "str", "list", "dict").index(kind)
+    return rank, value if kind in ("boolean", "number", "str") else 0
 
 
 def _holds(item: Any, where: Where) -> bool:
