@@ -5,7 +5,7 @@ import asyncio
 import pytest
 
 from core.decider import Cause, execute
-from core.documents import DocumentsUnavailable
+from core.documents import DocumentsUnavailable, DocumentTimeout
 from emulator.simulation import run_simulated
 from services.orders import commands as c
 from services.orders.decider import ORDERS
@@ -90,6 +90,29 @@ async def test_an_order_is_accepted_although_its_saga_cannot_be_started_now() ->
     response = await api.place()
     assert response.status_code == 202
     assert len(api.documents.items("orders")) == 2
+
+
+async def test_a_repeated_request_starts_the_saga_that_the_first_one_could_not() -> None:
+    api = Api()
+    api.client.fault = True
+    await api.place()
+    api.client.fault = False
+    for _ in range(2):
+        await api.place()
+    assert len(api.client.started) == 1
+
+
+async def test_a_write_that_was_done_but_not_answered_starts_the_saga_too() -> None:
+    faults = iter([True])
+
+    async def lost(request: str) -> None:
+        if next(faults, False):
+            raise DocumentTimeout("no answer")
+
+    api = Api()
+    api.documents.after = lost
+    assert (await api.place()).status_code == 202
+    assert len(api.client.started) == 1
 
 
 async def test_an_order_is_shown_as_it_is() -> None:
@@ -237,7 +260,8 @@ async def test_a_cancellation_may_do_without_a_body_and_be_repeated() -> None:
         response = await api.call("cancel_order_request", route={"order_id": id})
         assert response.status_code == 202
         assert content(response)["version"] == 2
-    assert len(api.client.raised) == 1
+    # Waking the saga twice does no harm, and the first time may have been in vain.
+    assert len(api.client.raised) == 2
 
 
 async def test_a_cancellation_counts_although_the_saga_cannot_be_woken() -> None:

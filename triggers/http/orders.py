@@ -15,10 +15,11 @@ from core.telemetry import bind, child_traceparent, root_traceparent
 from services.orders import handlers, views
 from services.orders.handlers import Orders
 from services.orders.policy import CANCEL_EVENT, SAGA, Policy, start_input
-from services.orders.state import TERMINAL, Status
+from services.orders.state import CANCELLABLE, TERMINAL, Status
 from triggers.http.bodies import path_identifier, query_identifier, read_body, whole_number
 from triggers.http.order_requests import CancelOrder, PlaceOrder
 from triggers.http.problem import BadRequest, FieldError, answer, answering
+from triggers.sagas import is_active
 
 LONGEST_WAIT_S = 30
 FIRST_POLL_S = 0.05
@@ -73,8 +74,9 @@ async def _place(
     traceparent = trace(req, order_id)
     with bind(order_id=order_id, correlation_id=order_id, traceparent=traceparent):
         outcome = await handlers.place(orders, body.command(order_id), traceparent)
-        if outcome.events:
-            await _start(client, order_id, start_input(policy, traceparent))
+        if outcome.version == 1:
+            given = start_input(policy, traceparent)
+            await _start(client, order_id, given, certainly_new=bool(outcome.events))
     links = views.links(order_id)
     accepted: JsonObject = {
         "id": order_id,
@@ -85,10 +87,16 @@ async def _place(
     return answer(accepted, HTTPStatus.ACCEPTED, Location=str(links["self"]))
 
 
-async def _start(client: df.DurableOrchestrationClient, order_id: str, given: JsonObject) -> None:
-    """The order is accepted already: a saga that cannot be started now is left to `restart_idle_orders`."""
+async def _start(
+    client: df.DurableOrchestrationClient, order_id: str, given: JsonObject, *, certainly_new: bool
+) -> None:
+    """The order is accepted already: a saga that cannot be started now is left to `restart_idle_orders`.
+
+    A repeated request starts one too if the first one did not come to it.
+    """
     try:
-        await client.start_new(SAGA, order_id, given)
+        if certainly_new or not await is_active(client, order_id):
+            await client.start_new(SAGA, order_id, given)
     except Exception:
         logger.warning("saga not started, left to the timer", exc_info=True)
 
@@ -155,7 +163,7 @@ async def _cancel(
     traceparent = trace(req, order_id)
     with bind(order_id=order_id, correlation_id=order_id, traceparent=traceparent):
         outcome = await handlers.request_cancel(orders, order_id, body.reason, traceparent)
-        if outcome.events:
+        if outcome.state.status in CANCELLABLE:
             await _wake(client, order_id)
     return answer(await views.read_order(orders.documents, order_id), HTTPStatus.ACCEPTED)
 
