@@ -48,9 +48,9 @@ class Container:
     partition_key: str
     default_ttl: int | None = None
 
-    @property
-    def wake_name(self) -> str:
-        return f"feed:{self.name}"
+    def wake_name(self, feed_range: int) -> str:
+        """What a change in that part of the feed wakes."""
+        return f"feed:{self.name}:{feed_range}"
 
 
 type Comparison = Literal["=", "!=", "<", "<=", ">", ">="]

@@ -33,6 +33,10 @@ _PUT = f"INSERT OR REPLACE INTO {_COLUMNS}"
 type Ready = Prepared | Remove | Patch
 
 
+def feed_range_of(partition: str) -> int:
+    return zlib.crc32(partition.encode()) % FEED_RANGES
+
+
 def etag_of(sequence: int) -> str:
     return f'"{sequence:x}"'
 
@@ -63,7 +67,7 @@ def perform(
     transaction: Transaction, container: Container, partition: str, operation: Ready, now: float
 ) -> Row | None:
     """The item as it is afterwards, None when deleted. RequestFailed 404, 409, 412; patches also 400, 413."""
-    transaction.wake(container.wake_name)
+    transaction.wake(container.wake_name(feed_range_of(partition)))
     if isinstance(operation, Prepared):
         if operation.kind == "replace":
             _expect(transaction, container, partition, operation.id, operation.etag, now)
@@ -92,7 +96,7 @@ def _put(transaction: Transaction, container: Container, partition: str, item: P
         container.name,
         partition,
         item.id,
-        zlib.crc32(partition.encode()) % FEED_RANGES,
+        feed_range_of(partition),
         ts,
         None if item.ttl is None else ts + item.ttl,
         item.body,

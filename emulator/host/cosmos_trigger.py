@@ -12,6 +12,7 @@ import logging
 import sqlite3
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 
 import orjson
 from azure_functions_runtime.bindings.datumdef import Datum
@@ -25,7 +26,7 @@ from emulator.host.invocations import Invocations
 from emulator.host.retries import Stopping, pause, run_with_retries
 from emulator.host.settings import resolve
 from emulator.metrics import current_trigger
-from emulator.store import StoreStopped
+from emulator.store import Store, StoreStopped
 
 _log = logging.getLogger("emulator.host")
 _FAILED_SECONDS = 0.5
@@ -73,6 +74,7 @@ class CosmosTrigger:
         function: Function,
         options: FeedOptions,
         *,
+        store: Store,
         documents: DocumentsEngine,
         invocations: Invocations,
         clock: Clock,
@@ -80,9 +82,9 @@ class CosmosTrigger:
         pace_s: float,
     ) -> None:
         """`pace_s`: a range's batches begin at least so long apart, so that under load they are larger."""
-        self.container = options.container
         self._function = function
         self._options = options
+        self._store = store
         self._documents = documents
         self._invocations = invocations
         self._owner = owner
@@ -100,18 +102,20 @@ class CosmosTrigger:
         self._keeper: asyncio.Task[None] | None = None
 
     def start(self) -> None:
+        for number in range(FEED_RANGES):
+            name = f"feed:{self._options.container}:{number}"
+            self._store.listen(name, partial(self._wake, number))
         self._keeper = asyncio.get_running_loop().create_task(self._keep_leases())
 
-    def wake(self) -> bool:
-        """Look at the feed; False when another instance may have a part of it."""
+    def wake_all(self) -> None:
+        """Look at the feed."""
         for reader in self._readers.values():
             reader.changed.set()
-        return len(self._readers) == FEED_RANGES and not self._stopping.is_set()
 
     async def drain(self) -> None:
         """Finish the batches in hand and give the leases up."""
         self._stopping.set()
-        self.wake()
+        self.wake_all()
         readers = list(self._readers.values())
         if self._keeper is not None:
             self._keeper.cancel()
@@ -127,6 +131,14 @@ class CosmosTrigger:
         for task in (self._keeper, *(reader.task for reader in self._readers.values())):
             if task is not None:
                 task.cancel()
+
+    def _wake(self, number: int) -> bool:
+        """False when another instance reads that range."""
+        reader = self._readers.get(number)
+        if reader is None:
+            return False
+        reader.changed.set()
+        return True
 
     async def _keep_leases(self) -> None:
         current_trigger.set("lease")
@@ -168,7 +180,7 @@ class CosmosTrigger:
             while not (reader.lost or self._stopping.is_set()):
                 reader.changed.clear()
                 changes = self._documents.changes(
-                    self.container, number, reader.lease.continuation, self._options.max_items
+                    self._options.container, number, reader.lease.continuation, self._options.max_items
                 )
                 if not changes:
                     await reader.changed.wait()

@@ -32,7 +32,7 @@ class HostOptions:
     base_url: str = "http://127.0.0.1:7071"
     first_instance: bool = True
     """Of several instances only the first obeys a timer's `run_on_startup`."""
-    feed_pace_s: float = 0.02
+    feed_pace_s: float = 0.1
     """Batches of one feed range begin at least so long apart, so that under load they are larger."""
     fast_timestamps: bool = True
     in_process_rpc: bool = True
@@ -61,7 +61,6 @@ class FunctionsHost:
         for queue in self._queues:
             self._engines.store.listen(f"queue:{queue.path}", queue.wake)
         for feed in self._feeds:
-            self._engines.store.listen(f"feed:{feed.container}", feed.wake)
             feed.start()
         for timer in self._timers:
             timer.start()
@@ -105,7 +104,7 @@ class FunctionsHost:
             for queue in self._queues:
                 queue.wake()
             for feed in self._feeds:
-                feed.wake()
+                feed.wake_all()
             await asyncio.sleep(_SCAN_SECONDS)
 
     def _stop_scanning(self) -> None:
@@ -138,6 +137,7 @@ class FunctionsHost:
         return CosmosTrigger(
             function,
             options,
+            store=self._engines.store,
             documents=self._engines.documents,
             invocations=self.invocations,
             clock=self._engines.clock,

@@ -1,6 +1,6 @@
 """The basics of the documents engine; what every adapter must do is in tests/contract/documents_suite.py."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 
 import pytest
@@ -105,20 +105,25 @@ async def test_the_feed_of_one_container_does_not_show_another(engine: Documents
     assert everything(engine, "orders") == []
 
 
-async def test_a_commit_with_changes_wakes_the_feed_of_its_container(
+async def test_a_commit_with_changes_wakes_that_range_of_its_containers_feed(
     engine: DocumentsEngine, store: Store
 ) -> None:
-    woken: list[str] = []
+    woken: list[int] = []
 
-    def wake() -> bool:
-        woken.append("orders")
-        return True
+    def listener(feed_range: int) -> Callable[[], bool]:
+        def wake() -> bool:
+            woken.append(feed_range)
+            return True
 
-    store.listen("feed:orders", wake)
+        return wake
+
+    for feed_range in range(FEED_RANGES):
+        store.listen(f"feed:orders:{feed_range}", listener(feed_range))
     await engine.create("short", "s", {"id": "a", "stream": "s"})
     assert woken == []
     await engine.create("orders", "s", {"id": "a", "stream": "s"})
-    assert woken == ["orders"]
+    (feed_range,) = woken
+    assert engine.changes("orders", feed_range, 0, 10)
 
 
 async def test_two_engines_on_one_file_see_each_others_changes_in_one_order(
