@@ -1,4 +1,7 @@
-"""Runs activities, at least once: a task is leased to an owner, and free again when the owner's lease has ended."""
+"""Runs activities, at least once.
+
+A task is leased to an owner, and free again when the owner's lease has ended.
+"""
 
 import asyncio
 import logging
@@ -6,12 +9,12 @@ from collections.abc import Callable, Iterable
 from functools import partial
 
 from emulator.clock import Clock
-from emulator.durable import commit, history
-from emulator.durable.commit import WAKE_ACTIVITIES, ActivityTask
+from emulator.durable import history
+from emulator.durable.commit import WAKE_ACTIVITIES
 from emulator.durable.invoker import FunctionFailed, Invoker
+from emulator.durable.tasks import ActivityTask, EndedActivity
 from emulator.durable.work import Work
-from emulator.metrics import Metrics
-from emulator.store import Store, StoreStopped, Transaction
+from emulator.store import Store, Transaction
 
 log = logging.getLogger("emulator.durable")
 
@@ -25,23 +28,21 @@ class Activities:
         self,
         store: Store,
         clock: Clock,
-        metrics: Metrics,
         invoker: Invoker,
         *,
         limit: int,
         owner: str,
         work: Work,
-        ready: Callable[[str], None],
+        ended: Callable[[EndedActivity], None],
     ) -> None:
-        """`ready` is told of an instance for which an activity has ended."""
+        """`ended` is given each activity that has ended, to be recorded with the episode that it leads to."""
         self._store = store
         self._clock = clock
-        self._metrics = metrics
         self._invoker = invoker
         self._limit = limit
         self.owner = owner
         self._work = work
-        self._ready = ready
+        self._ended = ended
         self._held = 0
         self._leased_until = 0.0
         self._maybe_waiting = False
@@ -68,7 +69,8 @@ class Activities:
         if self._leased_until - now < _LEASE_SECONDS - _RENEW_SECONDS:
             self._leased_until = now + _LEASE_SECONDS
             transaction.execute(
-                "INSERT INTO durable_owners VALUES (?, ?) ON CONFLICT (owner) DO UPDATE SET expires = excluded.expires",
+                "INSERT INTO durable_owners VALUES (?, ?) "
+                "ON CONFLICT (owner) DO UPDATE SET expires = excluded.expires",
                 (self.owner, self._leased_until),
             )
 
@@ -79,18 +81,14 @@ class Activities:
 
     async def _run(self, task: ActivityTask) -> None:
         try:
-            try:
-                result = await self._invoker.run_activity(
-                    task.name, task.input, task.instance_id, task.traceparent
-                )
-                event = history.task_completed(history.timestamp(self._clock.time()), task.task_id, result)
-            except FunctionFailed as failure:
-                reason = f"Activity function '{task.name}' failed: {failure.message}"
-                at = history.timestamp(self._clock.time())
-                event = history.task_failed(at, task.task_id, reason, failure.details)
-            await self._store.write(lambda transaction: self._end(transaction, task, event))
-        except StoreStopped:
-            return
+            result = await self._invoker.run_activity(
+                task.name, task.input, task.instance_id, task.traceparent
+            )
+            event = history.task_completed(history.timestamp(self._clock.time()), task.task_id, result)
+        except FunctionFailed as failure:
+            reason = f"Activity function '{task.name}' failed: {failure.message}"
+            at = history.timestamp(self._clock.time())
+            event = history.task_failed(at, task.task_id, reason, failure.details)
         except Exception:
             # A fault of the host, not of the function: the task is given back and run again.
             log.exception("activity %s of %s could not be run", task.name, task.instance_id)
@@ -98,18 +96,7 @@ class Activities:
             return
         finally:
             self.let_go(1)
-        self._metrics.durable_action("activity")
-        self._ready(task.instance_id)
-
-    def _end(self, transaction: Transaction, task: ActivityTask, event: str) -> None:
-        ended = transaction.execute(
-            "DELETE FROM durable_tasks WHERE sequence = ? AND owner = ? AND instance_id = ? AND execution_id = ? "
-            "AND task_id = ?",
-            (task.sequence, self.owner, task.instance_id, task.execution_id, task.task_id),
-        )
-        if ended.rowcount:  # else the lease had ended and another runs it
-            self._work.mine()
-            commit.send(transaction, task.instance_id, task.execution_id, event)
+        self._ended(EndedActivity(task, event))
 
     async def _give_back(self, task: ActivityTask) -> None:
         await asyncio.sleep(_RETRY_SECONDS)

@@ -1,4 +1,4 @@
-"""What a client may do with instances: start, raise an event, terminate, suspend, resume, restart, purge, look up."""
+"""What a client may do with instances: start them, send to them, end them, look them up."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from emulator.durable import commit, history
-from emulator.durable.instance import FINISHED, PENDING, RUNNING, SUSPENDED
+from emulator.durable.instance import FINISHED, PENDING, RUNNING, SUSPENDED, Instance
 from emulator.store import Transaction
 
 if TYPE_CHECKING:
@@ -19,23 +19,27 @@ _MAX_INSTANCE_ID = 100
 _DEFAULT_PAGE = 100
 
 
-class InvalidRequest(Exception):
+class Refusal(Exception):
+    """Nothing was changed."""
+
+
+class InvalidRequest(Refusal):
     """The message says what is wrong with which argument."""
 
 
-class AlreadyExists(Exception):
+class AlreadyExists(Refusal):
     """An unfinished instance has that id."""
 
 
-class NotFound(Exception):
+class NotFound(Refusal):
     """No instance has that id."""
 
 
-class Gone(Exception):
+class Gone(Refusal):
     """The instance has ended."""
 
 
-class WrongState(Exception):
+class WrongState(Refusal):
     """What was asked for is not possible in the state that the instance is in."""
 
 
@@ -91,24 +95,28 @@ async def start(
     started = instance_id or commit.new_execution_id(engine.random)
     _check_instance_id(started)
     now = engine.clock.time()
+    instance = Instance(
+        instance_id=started,
+        execution_id=commit.new_execution_id(engine.random),
+        name=name,
+        version=version or engine.options.default_version,
+        status=PENDING,
+        episode=0,
+        raw_input=raw_input,
+        custom_status=None,
+        parent=None,
+        traceparent=traceparent,
+    )
 
     def work(transaction: Transaction) -> str | None:
         engine.work.mine()
-        return commit.create_instance(
-            transaction,
-            instance_id=started,
-            execution_id=commit.new_execution_id(engine.random),
-            name=name,
-            version=version or engine.options.default_version,
-            raw_input=raw_input,
-            now=now,
-            traceparent=traceparent,
-        )
+        return commit.create_instance(transaction, instance, now)
 
     running = await engine.store.write(work)
     if running is not None:
         raise AlreadyExists(f"An Orchestration instance with the status {running} already exists.")
     engine.metrics.durable_action("start")
+    engine.remember(instance)
     engine.ready(started)
     return started
 
@@ -129,9 +137,9 @@ async def raise_event(engine: DurableEngine, instance_id: str, name: str, data: 
     event = history.event_raised(history.timestamp(engine.clock.time()), name, data)
 
     def work(transaction: Transaction) -> None:
-        _unfinished(transaction, instance_id)
         engine.work.mine()
-        commit.send(transaction, instance_id, None, event)
+        if not commit.send(transaction, instance_id, None, event):
+            _unfinished(transaction, instance_id)
 
     await engine.store.write(work)
     engine.metrics.durable_action("event")
@@ -163,7 +171,8 @@ async def _control(
         status = _unfinished(transaction, instance_id)
         if only_in and status not in only_in:
             raise WrongState(
-                f"Cannot {verb} the orchestration instance {instance_id} because instance is in the {status} state."
+                f"Cannot {verb} the orchestration instance {instance_id} "
+                f"because instance is in the {status} state."
             )
         engine.work.mine()
         commit.send(transaction, instance_id, None, event)
@@ -198,7 +207,7 @@ async def restart(engine: DurableEngine, instance_id: str, *, with_new_id: bool)
 
 
 async def purge(engine: DurableEngine, instance_id: str) -> int:
-    """Delete a finished instance; returns how many were deleted (an unfinished one is not). Raises NotFound."""
+    """Delete a finished instance. Returns how many were deleted: 0 when it is unfinished. Raises NotFound."""
 
     def work(transaction: Transaction) -> int:
         try:
@@ -241,7 +250,7 @@ def history_of(engine: DurableEngine, instance_id: str) -> list[dict[str, Any]]:
     return events
 
 
-def list_instances(
+async def list_instances(
     engine: DurableEngine, condition: Filter, limit: int | None, token: str | None
 ) -> tuple[list[Status], str | None]:
     """A page by time of creation, and the token for the next, if there is one. Raises InvalidRequest."""
@@ -250,7 +259,7 @@ def list_instances(
         where += " AND (created, instance_id) > (?, ?)"
         parameters += _read_token(token)
     limit = limit if limit is not None and limit > 0 else _DEFAULT_PAGE
-    rows = engine.store.read(
+    rows = await engine.store.scan(
         f"SELECT {_COLUMNS} FROM durable_instances WHERE {where} ORDER BY created, instance_id LIMIT ?",
         (*parameters, limit + 1),
     )

@@ -1,8 +1,9 @@
 """Runs orchestrations and their activities on the store, beside other engines on the same file.
 
-An episode needs no lease: it has no effect before its one write, and that write fails when another was faster
-(`commit.Conflict`). An activity has effects, so it is leased (`activities.py`). What a write of this engine made ready
-is known in memory; what others made ready is found when they say so, and by a scan each second as the net.
+An episode needs no lease: it has no effect before its one write, and that write fails when another was
+faster (`commit.Conflict`). An activity has effects, so it is leased (`activities.py`). What a write of this
+engine made ready is known in memory; what others made ready is found when they say so, and by a scan each
+second as the net.
 """
 
 import asyncio
@@ -10,15 +11,27 @@ import logging
 from collections import OrderedDict, deque
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import partial
+from itertools import chain
 from random import Random
 
 from emulator.clock import Clock
 from emulator.durable import commit, episode, history, http_api
 from emulator.durable.activities import Activities
-from emulator.durable.commit import WAKE_ACTIVITIES, WAKE_ORCHESTRATIONS, ActivityTask, Conflict
+from emulator.durable.commit import WAKE_ACTIVITIES, WAKE_ORCHESTRATIONS, Conflict, LeaseLost
 from emulator.durable.episode import Inbox, Outcome
-from emulator.durable.instance import FINISHED, PENDING, RUNNING, SUSPENDED, Instance, load
+from emulator.durable.instance import (
+    FINISHED,
+    PENDING,
+    RUNNING,
+    SUSPENDED,
+    Instance,
+    Waiting,
+    load,
+    read_waiting,
+)
 from emulator.durable.invoker import Invoker
+from emulator.durable.tasks import ActivityTask, EndedActivity
 from emulator.durable.timers import Timers
 from emulator.durable.work import Work
 from emulator.http import HttpAnswer
@@ -66,12 +79,11 @@ class DurableEngine:
         self._activities = Activities(
             store,
             clock,
-            metrics,
             invoker,
             limit=options.max_concurrent_activities,
             owner=owner,
             work=self.work,
-            ready=self.ready,
+            ended=self._activity_ended,
         )
         self._timers = Timers(store, clock, self.work, self.ready)
         self._ready: deque[str] = deque()
@@ -79,6 +91,7 @@ class DurableEngine:
         self._busy: set[str] = set()
         self._again: set[str] = set()
         self._draining = False
+        self._ended: dict[str, list[EndedActivity]] = {}
         self._instances: OrderedDict[str, Instance] = OrderedDict()
         self._listening = False
         self._scanner: asyncio.TimerHandle | None = None
@@ -98,7 +111,10 @@ class DurableEngine:
         self._scan_later()
 
     async def stop(self, grace: float = 0.0) -> None:
-        """Let what runs end for `grace` seconds, then cancel it: an activity cancelled so is run again."""
+        """Let what runs end for `grace` seconds, then cancel it: an activity cancelled so is run again.
+
+        On a store that has crashed nothing is written: the leases end by themselves, as after a kill.
+        """
         self.work.running = False
         if self._scanner is not None:
             self._scanner.cancel()
@@ -107,9 +123,11 @@ class DurableEngine:
         self._queued.clear()
         await self.work.stop(grace)
         try:
-            await self._activities.release(self._activities.owner)
+            self.store.read("SELECT 1")
         except StoreStopped:
-            return  # then the leases end by themselves
+            return
+        await self._record_ended(*chain.from_iterable(self._ended.values()))
+        await self._activities.release(self._activities.owner)
 
     async def release(self, owner: str) -> None:
         """Give back what `owner`, a process that is known to be dead, has leased."""
@@ -122,9 +140,7 @@ class DurableEngine:
         elif instance_id not in self._queued and self.work.running:
             self._queued.add(instance_id)
             self._ready.append(instance_id)
-            if not self._draining:
-                self._draining = True
-                asyncio.get_running_loop().call_soon(self._drain)
+            self._drain_soon()
 
     async def handle_http(
         self, method: str, path: str, query: Mapping[str, str], headers: Mapping[str, str], body: bytes
@@ -138,13 +154,26 @@ class DurableEngine:
 
     # --- dispatch
 
+    def _drain_soon(self) -> None:
+        if not self._draining:
+            self._draining = True
+            asyncio.get_running_loop().call_soon(self._drain)
+
     def _drain(self) -> None:
+        """Start an episode for each ready instance that has a place; one read for all of them."""
         self._draining = False
-        while self._ready and self._free() > 0:
-            instance_id = self._ready.popleft()
-            self._queued.discard(instance_id)
-            self._busy.add(instance_id)
-            self.work.start(self._serve(instance_id))
+        free = self._free()
+        if not self._ready or free <= 0:
+            return
+        ids = [self._ready.popleft() for _ in range(min(free, len(self._ready)))]
+        self._queued.difference_update(ids)
+        self._busy.update(ids)
+        try:
+            found = read_waiting(self.store, ids)
+        except StoreStopped:
+            return
+        for instance_id in ids:
+            self.work.start(self._serve(instance_id, found.get(instance_id)))
 
     def _free(self) -> int:
         return self.options.max_concurrent_orchestrators - len(self._busy) if self.work.running else 0
@@ -157,16 +186,16 @@ class DurableEngine:
         return free > 0
 
     def _on_activities(self) -> bool:
-        free = self._activities.free() if self.work.running else 0
-        if free > 0:
-            self._activities.claim_soon()
-        return free > 0
+        if not self.work.running:
+            return False
+        self._activities.claim_soon()
+        return self._activities.free() > 0
 
     def _take_waiting(self, which: str, limit: int, up_to: int | None = None) -> None:
         order = "ASC" if which == "oldest" else "DESC"
         rows = self.store.read(
-            "SELECT instance_id, max(sequence) AS last FROM durable_messages WHERE sequence <= ? GROUP BY instance_id "
-            f"ORDER BY last {order} LIMIT ?",
+            "SELECT instance_id, max(sequence) AS last FROM durable_messages WHERE sequence <= ? "
+            f"GROUP BY instance_id ORDER BY last {order} LIMIT ?",
             (1 << 62 if up_to is None else up_to, limit),
         )
         for instance_id, _ in rows:
@@ -192,16 +221,35 @@ class DurableEngine:
         if self.work.running:
             self._scan_later()
 
+    def _activity_ended(self, ended: EndedActivity) -> None:
+        self.metrics.durable_action("activity")
+        self._ended.setdefault(ended.task.instance_id, []).append(ended)
+        self.ready(ended.task.instance_id)
+
+    async def _record_ended(self, *activities: EndedActivity) -> None:
+        for ended in activities:
+            try:
+                await self.store.write(
+                    partial(commit.record_ended, ended=ended, owner=self._activities.owner)
+                )
+            except LeaseLost:
+                continue  # whoever has the lease now tells the same
+
     # --- one episode
 
-    async def _serve(self, instance_id: str) -> None:
-        """Run an episode, and give the place to the next."""
+    async def _serve(self, instance_id: str, waiting: Waiting | None) -> None:
+        """Run an episode, then make room for the next. `waiting` is None when there is no such instance."""
+        ended = self._ended.pop(instance_id, [])
         try:
-            await self._episode(instance_id)
+            await self._episode(instance_id, waiting, ended)
+            ended = []
         except StoreStopped:
             return
         except Conflict:
             self._instances.pop(instance_id, None)
+            self._again.add(instance_id)
+        except LeaseLost as lost:
+            ended.remove(next(activity for activity in ended if activity.task is lost.task))
             self._again.add(instance_id)
         except Exception:
             # A fault of the host or of the disk, not of the orchestrator: its events wait.
@@ -210,16 +258,22 @@ class DurableEngine:
             asyncio.get_running_loop().call_later(_RETRY_SECONDS, self.ready, instance_id)
         finally:
             self._busy.discard(instance_id)
+            if ended:
+                self._ended[instance_id] = ended + self._ended.get(instance_id, [])
         if instance_id in self._again:
             self._again.discard(instance_id)
             self.ready(instance_id)
-        self._drain()
+        elif self._ready:
+            self._drain_soon()
 
-    async def _episode(self, instance_id: str) -> None:
-        found = self._waiting(instance_id)
-        if found is None:
+    async def _episode(self, instance_id: str, waiting: Waiting | None, ended: list[EndedActivity]) -> None:
+        instance = None if waiting is None else self._known(instance_id, waiting)
+        if waiting is None or instance is None or instance.status in FINISHED:
+            await self._record_ended(*ended)
             return
-        instance, inbox, last = found
+        inbox = episode.sort_messages(instance, waiting.messages, ended)
+        if not ended and len(inbox.left) == len(waiting.messages):
+            return
         at = history.timestamp(self.clock.time())
         status = SUSPENDED if inbox.suspended else RUNNING
         if inbox.terminated is not None:
@@ -232,31 +286,17 @@ class DurableEngine:
             if not instance.past and not inbox.suspended:
                 status = PENDING
             outcome = Outcome(status, instance.custom_status)
-        await self._commit(instance, outcome, inbox, last)
+        await self._commit(instance, outcome, inbox)
 
-    def _waiting(self, instance_id: str) -> tuple[Instance, Inbox, int] | None:
-        """The instance as of the last commit and what waits for it; None when nothing does."""
-        rows = self.store.read(
-            "SELECT m.sequence, m.execution_id, m.event, i.execution_id, i.episode FROM durable_messages m "
-            "JOIN durable_instances i ON i.instance_id = m.instance_id WHERE m.instance_id = ? ORDER BY m.sequence",
-            (instance_id,),
-        )
-        if not rows:
-            return None
-        last, _, _, execution_id, number = rows[-1]
+    def _known(self, instance_id: str, waiting: Waiting) -> Instance | None:
+        """The instance as of the last commit."""
         instance = self._instances.get(instance_id)
-        if instance is None or instance.episode != number or instance.execution_id != execution_id:
-            instance = load(self.store, instance_id)
-            if instance is None:
-                return None
-        inbox = episode.sort_messages(instance, [row[:3] for row in rows])
-        if len(inbox.left) == len(rows):
-            return None
-        return instance, inbox, last
+        if instance is None or (instance.execution_id, instance.episode) != waiting.state:
+            return load(self.store, instance_id)
+        return instance
 
-    async def _commit(self, instance: Instance, outcome: Outcome, inbox: Inbox, last: int) -> None:
+    async def _commit(self, instance: Instance, outcome: Outcome, inbox: Inbox) -> None:
         held = self._activities.hold(len(outcome.activities)) if outcome.activities else 0
-        left = {message.sequence for message in inbox.left}
         tasks: list[ActivityTask] = []
 
         def work(transaction: Transaction) -> list[ActivityTask]:
@@ -267,8 +307,7 @@ class DurableEngine:
                 transaction,
                 instance,
                 outcome,
-                last,
-                left,
+                inbox,
                 now=self.clock.time(),
                 owner=self._activities.owner,
                 own=held,
@@ -303,10 +342,14 @@ class DurableEngine:
             instance.custom_status = outcome.custom_status
             if outcome.new:
                 instance.append(outcome.new, outcome.events)
-            self._instances[instance_id] = instance
-            self._instances.move_to_end(instance_id)
-            if len(self._instances) > _REMEMBERED:
-                self._instances.popitem(last=False)
+            self.remember(instance)
+
+    def remember(self, instance: Instance) -> None:
+        """As it is after the last commit."""
+        self._instances[instance.instance_id] = instance
+        self._instances.move_to_end(instance.instance_id)
+        if len(self._instances) > _REMEMBERED:
+            self._instances.popitem(last=False)
 
     def _count(self, outcome: Outcome) -> None:
         for kind, decisions in (

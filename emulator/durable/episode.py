@@ -19,6 +19,7 @@ from emulator.durable.instance import (
 from emulator.durable.invoker import FunctionFailed, Invoker
 from emulator.durable.replay import ACTIVITY, TIMER, Decision, NonDeterministic, Refused, Replayed, replay
 from emulator.durable.sdk_state import InvalidState, SdkState, parse_failure, parse_state
+from emulator.durable.tasks import EndedActivity
 
 log = logging.getLogger("emulator.durable")
 
@@ -29,6 +30,7 @@ class Message(NamedTuple):
     """An event that waits for its instance."""
 
     sequence: int
+    """0 for the end of an activity that is not in the store yet."""
     text: str
     fields: dict[str, Any]
 
@@ -43,6 +45,9 @@ class Inbox:
     suspended: bool = False
     terminated: str | None = None
     """The reason given."""
+    last: int = 0
+    """The highest sequence seen."""
+    ended: list[EndedActivity] = field(default_factory=list)
 
 
 @dataclass(slots=True)
@@ -63,12 +68,15 @@ class Outcome:
     """Events for the next execution."""
 
 
-def sort_messages(instance: Instance, rows: Sequence[tuple[int, str | None, str]]) -> Inbox:
+def sort_messages(
+    instance: Instance, rows: Sequence[tuple[int, str | None, str]], ended: list[EndedActivity]
+) -> Inbox:
     """`rows` are sequence, execution id and event text. What is for an earlier execution is dropped."""
-    inbox = Inbox(suspended=instance.status == SUSPENDED)
+    inbox = Inbox(suspended=instance.status == SUSPENDED, ended=ended)
     started = bool(instance.past)
     first = 0
     for sequence, execution_id, text in rows:
+        inbox.last = sequence
         if execution_id is not None and execution_id != instance.execution_id:
             continue
         message = Message(sequence, text, history.loads(text))
@@ -94,16 +102,26 @@ def sort_messages(instance: Instance, rows: Sequence[tuple[int, str | None, str]
             first += 1
         else:
             inbox.run.append(message)
+    for activity in ended:
+        if activity.task.execution_id == instance.execution_id:
+            message = Message(0, activity.event, history.loads(activity.event))
+            (inbox.left if inbox.suspended else inbox.run).append(message)
     return inbox
 
 
 def terminated(instance: Instance, reason: str, at: str) -> Outcome:
-    new = f"{history.execution_terminated(at, reason)},{history.execution_completed(at, -1, TERMINATED, reason)}"
-    return Outcome(TERMINATED, instance.custom_status, output=reason, new=new)
+    ends = (
+        history.execution_terminated(at, reason),
+        history.execution_completed(at, -1, TERMINATED, reason),
+    )
+    return Outcome(TERMINATED, instance.custom_status, output=reason, new=",".join(ends))
 
 
 async def run(instance: Instance, messages: Sequence[Message], at: str, invoker: Invoker) -> Outcome:
-    """Let the SDK run, then the host. `at` is the episode's time. Raises what `invoker` raises as its own faults."""
+    """Let the SDK run, then the host. `at` is the episode's time.
+
+    Raises what `invoker` raises as its own faults.
+    """
     new = ",".join([history.orchestrator_started(at), *[message.text for message in messages]])
     events = [Event(history.ORCHESTRATOR_STARTED, -1, at)]
     events += [history.read(message.fields) for message in messages]
@@ -123,9 +141,7 @@ async def run(instance: Instance, messages: Sequence[Message], at: str, invoker:
         return outcome
     outcome.custom_status = state.custom_status
     if state.custom_status is None and not instance.past:
-        outcome.custom_status = (
-            instance.custom_status
-        )  # an execution begins with the status of the one before
+        outcome.custom_status = instance.custom_status  # as the execution before has left it
     try:
         replayed = replay(state.actions, [*instance.events, *events])
         _check(replayed, instance, invoker, outcome.custom_status)
@@ -153,7 +169,8 @@ def _check(replayed: Replayed, instance: Instance, invoker: Invoker, custom_stat
         child = decision.action.get("instanceId")
         if child and child in (instance.instance_id, instance.parent and instance.parent.instance_id):
             raise Refused(
-                "The instance ID of a sub-orchestration must be different than the instance ID of a parent orchestration."
+                "The instance ID of a sub-orchestration must be different than the instance ID of a parent "
+                "orchestration."
             )
     if custom_status is not None:
         size = len(custom_status.encode("utf-16-le")) // 1024
@@ -239,7 +256,10 @@ def _warn_of_disagreement(instance: Instance, state: SdkState, replayed: Replaye
         )
     elif state.is_done or state.error is not None:
         names = ", ".join(f"the {task.kind} {task.name or task.fire_at}" for task in replayed.open_tasks)
-        cause = f"the orchestrator has returned, but the instance ends only when {names} ends (cancel timers that lost)"
+        cause = (
+            f"the orchestrator has returned, but the instance ends only when {names} ends "
+            "(cancel timers that lost)"
+        )
     else:
         return
     if instance.warned != cause:

@@ -49,8 +49,8 @@ NAMES: Final = {
 class Event(NamedTuple):
     """What the host's replay looks at.
 
-    `task_id` is the id of the task that the event schedules or ends, else -1. `name` is the function's, the external
-    event's, or for ORCHESTRATOR_STARTED the time.
+    `task_id` is the id of the task that the event schedules or ends, else -1. `name` is the function's, the
+    external event's, or for ORCHESTRATOR_STARTED the time.
     """
 
     kind: int

@@ -7,13 +7,14 @@ from __future__ import annotations
 
 import json
 from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote, unquote, urlencode
 
 import orjson
 
-from emulator.durable import client
+from emulator.durable import client, history
 from emulator.durable.client import Filter
 from emulator.durable.instance import FAILED, FINISHED
 from emulator.durable.status import shown_history, status_payload
@@ -29,6 +30,20 @@ _REFUSED_ENTITIES = "durable entities are not served by the embedded emulator"
 _REFUSED_REWIND = "rewind is not served by the embedded emulator"
 
 
+@dataclass(frozen=True, slots=True)
+class _Request:
+    parts: list[str]
+    """Of the path below ROOT, decoded."""
+    path: str
+    query: Mapping[str, str]
+    headers: Mapping[str, str]
+    body: bytes
+
+    @property
+    def origin(self) -> str:
+        return f"http://{self.headers['host']}" if "host" in self.headers else ""
+
+
 async def handle_http(
     engine: DurableEngine,
     method: str,
@@ -39,97 +54,75 @@ async def handle_http(
 ) -> HttpAnswer:
     """`path` is not decoded, and begins with ROOT. Header names are in lower case."""
     parts = [unquote(part) for part in path[len(ROOT) :].strip("/").split("/")]
-    origin = f"http://{headers['host']}" if "host" in headers else ""
-    try:
-        match method, parts:
-            case "POST", ["orchestrators", name]:
-                return await _start(engine, name, None, query, headers, body, origin)
-            case "POST", ["orchestrators", name, instance_id]:
-                return await _start(engine, name, instance_id, query, headers, body, origin)
-            case "GET", ["instances"]:
-                return _list(engine, query, headers)
-            case "DELETE", ["instances"]:
-                return await _purge_by(engine, query)
-            case "GET", ["instances", instance_id]:
-                return _status(engine, instance_id, query, f"{origin}{path}")
-            case "DELETE", ["instances", instance_id]:
-                return _answer(200, {"instancesDeleted": await client.purge(engine, instance_id)})
-            case "POST", ["instances", instance_id, "raiseEvent", event]:
-                return await _raise_event(engine, instance_id, event, headers, body)
-            case "POST", ["instances", instance_id, operation]:
-                return await _operate(engine, instance_id, operation.lower(), query, origin)
-            case _, ["entities", *_]:
-                return _answer(501, _REFUSED_ENTITIES)
-            case _:
-                return HttpAnswer(404)
-    except client.NotFound:
+    if parts[0] == "entities":
+        return _answer(501, _REFUSED_ENTITIES)
+    handler = _HANDLERS.get((method, parts[0], len(parts)))
+    if handler is None:
         return HttpAnswer(404)
-    except client.Gone:
+    try:
+        return await handler(engine, _Request(parts, path, query, headers, body))
+    except client.Refusal as error:
+        return _refusal(error)
+
+
+def _refusal(error: client.Refusal) -> HttpAnswer:
+    if isinstance(error, client.NotFound):
+        return HttpAnswer(404)
+    if isinstance(error, client.Gone):
         return HttpAnswer(410)
-    except client.InvalidRequest as error:
+    if isinstance(error, client.InvalidRequest):
         return _error(400, "One or more of the arguments submitted is incorrect", "ArgumentException", error)
-    except (client.AlreadyExists, client.WrongState) as error:
-        message = "Something went wrong while processing your request"
-        return _error(500, message, "InvalidOperationException", error)
+    return _error(
+        500, "Something went wrong while processing your request", "InvalidOperationException", error
+    )
 
 
-async def _start(
-    engine: DurableEngine,
-    name: str,
-    instance_id: str | None,
-    query: Mapping[str, str],
-    headers: Mapping[str, str],
-    body: bytes,
-    origin: str,
-) -> HttpAnswer:
-    text = _json_text(body) if body else None
+async def _start(engine: DurableEngine, request: _Request) -> HttpAnswer:
+    text = _json_text(request.body) if request.body else None
+    _, name, *instance_id = request.parts
     started = await client.start(
         engine,
         name,
-        instance_id,
+        instance_id[0] if instance_id else None,
         None if text == "null" else text,
-        version=query.get("version"),
-        traceparent=headers.get("traceparent", ""),
+        version=request.query.get("version"),
+        traceparent=request.headers.get("traceparent", ""),
     )
-    return _check_status(engine, started, origin)
+    return _check_status(engine, started, request.origin)
 
 
-async def _raise_event(
-    engine: DurableEngine, instance_id: str, event: str, headers: Mapping[str, str], body: bytes
-) -> HttpAnswer:
-    status = client.look_up(engine, instance_id)
-    if status is None:
+async def _raise_event(engine: DurableEngine, request: _Request) -> HttpAnswer:
+    _, instance_id, operation, event = request.parts
+    if operation.lower() != "raiseevent":
         return HttpAnswer(404)
-    if status.status in FINISHED:
-        return HttpAnswer(410)
-    if headers.get("content-type", "").partition(";")[0].strip().lower() != "application/json":
+    media_type = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+    if media_type != "application/json":
+        status = client.look_up(engine, instance_id)
+        if status is None or status.status in FINISHED:
+            return HttpAnswer(404 if status is None else 410)
         return _answer(400, {"Message": "Only application/json request content is supported"})
-    await client.raise_event(engine, instance_id, event, _json_text(body))
+    await client.raise_event(engine, instance_id, event, _json_text(request.body))
     return HttpAnswer(202)
 
 
-async def _operate(
-    engine: DurableEngine, instance_id: str, operation: str, query: Mapping[str, str], origin: str
-) -> HttpAnswer:
-    operations: dict[str, Callable[[DurableEngine, str, str], Awaitable[None]]] = {
-        "terminate": client.terminate,
-        "suspend": client.suspend,
-        "resume": client.resume,
-    }
+async def _operate(engine: DurableEngine, request: _Request) -> HttpAnswer:
+    _, instance_id, operation = request.parts
+    operation = operation.lower()
     if operation == "rewind":
         return _answer(501, _REFUSED_REWIND)
     if operation == "restart":
-        with_new_id = query.get("restartWithNewInstanceId", "true").lower() != "false"
-        return _check_status(
-            engine, await client.restart(engine, instance_id, with_new_id=with_new_id), origin
-        )
-    if operation not in operations:
+        with_new_id = _flag(request.query, "restartWithNewInstanceId", default=True)
+        started = await client.restart(engine, instance_id, with_new_id=with_new_id)
+        return _check_status(engine, started, request.origin)
+    if operation not in _OPERATIONS:
         return HttpAnswer(404)
-    await operations[operation](engine, instance_id, query.get("reason", ""))
+    await _OPERATIONS[operation](engine, instance_id, request.query.get("reason", ""))
     return HttpAnswer(202)
 
 
-def _status(engine: DurableEngine, instance_id: str, query: Mapping[str, str], url: str) -> HttpAnswer:
+async def _status(engine: DurableEngine, request: _Request) -> HttpAnswer:
+    instance_id = request.parts[1]
+    query = request.query
     status = client.look_up(engine, instance_id)
     if status is None:
         return HttpAnswer(404)
@@ -143,29 +136,50 @@ def _status(engine: DurableEngine, instance_id: str, query: Mapping[str, str], u
     if status.status in FINISHED:
         is_error = status.status == FAILED and _flag(query, "returnInternalServerErrorOnFailure")
         return _answer(500 if is_error else 200, payload)
-    location = f"{url}?{urlencode(query)}" if query else url
+    location = f"{request.origin}{request.path}{f'?{urlencode(query)}' if query else ''}"
     return _answer(202, payload, {"Location": location, "Retry-After": "5"})
 
 
-def _list(engine: DurableEngine, query: Mapping[str, str], headers: Mapping[str, str]) -> HttpAnswer:
-    top = query.get("top", "")
-    page, token = client.list_instances(
+async def _list(engine: DurableEngine, request: _Request) -> HttpAnswer:
+    top = request.query.get("top", "")
+    page, token = await client.list_instances(
         engine,
-        _filter(query),
+        _filter(request.query),
         int(top) if top.isdecimal() else None,
-        headers.get("x-ms-continuation-token"),
+        request.headers.get("x-ms-continuation-token"),
     )
-    show_input = _flag(query, "showInput", default=True)
+    show_input = _flag(request.query, "showInput", default=True)
     payload = [status_payload(status, show_input=show_input) for status in page]
     return _answer(200, payload, {"x-ms-continuation-token": token} if token else {})
 
 
-async def _purge_by(engine: DurableEngine, query: Mapping[str, str]) -> HttpAnswer:
-    condition = _filter(query)
+async def _purge(engine: DurableEngine, request: _Request) -> HttpAnswer:
+    return _answer(200, {"instancesDeleted": await client.purge(engine, request.parts[1])})
+
+
+async def _purge_by(engine: DurableEngine, request: _Request) -> HttpAnswer:
+    condition = _filter(request.query)
     if condition.created_from is None:
         return _answer(400, "Please provide value for 'createdTimeFrom' parameter.")
     deleted = await client.purge_by(engine, condition)
     return _answer(200, {"instancesDeleted": deleted}) if deleted else HttpAnswer(404)
+
+
+_HANDLERS: dict[tuple[str, str, int], Callable[[DurableEngine, _Request], Awaitable[HttpAnswer]]] = {
+    ("POST", "orchestrators", 2): _start,
+    ("POST", "orchestrators", 3): _start,
+    ("GET", "instances", 1): _list,
+    ("DELETE", "instances", 1): _purge_by,
+    ("GET", "instances", 2): _status,
+    ("DELETE", "instances", 2): _purge,
+    ("POST", "instances", 3): _operate,
+    ("POST", "instances", 4): _raise_event,
+}
+_OPERATIONS: dict[str, Callable[[DurableEngine, str, str], Awaitable[None]]] = {
+    "terminate": client.terminate,
+    "suspend": client.suspend,
+    "resume": client.resume,
+}
 
 
 def _filter(query: Mapping[str, str]) -> Filter:
@@ -195,7 +209,7 @@ def _json_text(body: bytes) -> str:
     """The body, which must be JSON. Raises InvalidRequest."""
     try:
         text = body.decode()
-        json.loads(text)
+        history.loads(text)
     except ValueError as error:
         raise client.InvalidRequest(f"Invalid JSON content: {error}") from error
     return text

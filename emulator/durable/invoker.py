@@ -6,8 +6,8 @@ from typing import Protocol
 class FunctionFailed(Exception):
     """The function raised.
 
-    `message` is the exception's text with its type, as in `ValueError: no such order`; for an orchestrator it holds
-    the SDK's whole text, with the state after `$OutOfProcData$:`. `details` is the traceback, or empty.
+    `message` is the exception's text with its type, as in `ValueError: no such order`; for an orchestrator it
+    holds the SDK's whole text, with the state after `$OutOfProcData$:`. `details` is the traceback, or empty.
     """
 
     def __init__(self, message: str, details: str = "") -> None:

@@ -1,18 +1,19 @@
 """The host's own replay of what the SDK asked for: which of it is new, and whether the host agrees.
 
-The SDK answers each episode with all actions since the start. The real extension does not trust the SDK's view: it
-runs the actions itself, one top-level action after another, each awaited before the next is scheduled, against the
-whole history, and only what its own replay schedules happens. Where the two disagree, an orchestration hangs or fails
-in Azure; so it does here. The rules are those of Azure/azure-functions-durable-extension
-(`OutOfProcOrchestrationShim.cs`, `DurableOrchestrationContext.cs`) and Azure/durabletask
-(`TaskOrchestrationContext.cs`, `TaskOrchestrationExecutor.cs`, `RetryInterceptor.cs`):
+The SDK answers each episode with all actions since the start. The real extension does not trust the SDK's
+view: it runs the actions itself, one top-level action after another, each awaited before the next is
+scheduled, against the whole history, and only what its own replay schedules happens. Where the two disagree,
+an orchestration hangs or fails in Azure; so it does here. The rules are those of
+Azure/azure-functions-durable-extension (`OutOfProcOrchestrationShim.cs`, `DurableOrchestrationContext.cs`)
+and Azure/durabletask (`TaskOrchestrationContext.cs`, `TaskOrchestrationExecutor.cs`, `RetryInterceptor.cs`):
 
 - task ids count activities, timers and sub-orchestrations in the order in which the host schedules them;
 - a `WhenAll` ends when all have ended, a failed one included; the SDK's `task_all` ends at the first failure;
-- a timer that the orchestrator cancelled *at any time* counts as cancelled from its creation, and a `WhenAny` with it
-  as ended at once: the host may be ahead of the SDK;
+- a timer that the orchestrator cancelled *at any time* counts as cancelled from its creation, and a `WhenAny`
+  with it as ended at once: the host may be ahead of the SDK;
 - an external event goes to the newest waiter of its name (names ignore case), else into a queue;
-- once the host has reached a continue-as-new, events go to the next execution, those included that the SDK consumed;
+- once the host has reached a continue-as-new, events go to the next execution, those included that the SDK
+  consumed;
 - an execution ends only when no activity, sub-orchestration or uncancelled timer is open.
 
 Every episode replays from the start, as in Azure: a timer cancelled later changes what earlier events meant.
@@ -24,7 +25,7 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from emulator.durable import history
 from emulator.durable.history import Event
@@ -43,7 +44,7 @@ _CONTINUE_AS_NEW = 4
 _CREATE_TIMER = 5
 _WAIT_FOR_EXTERNAL_EVENT = 6
 _WHEN_ANY = 11
-_WHEN_ALL = 12
+_CHANGED = "Was a change made to the orchestrator code after this instance had already started running?"
 _REFUSED = {
     7: "call_entity (durable entities)",
     8: "call_http",
@@ -60,8 +61,7 @@ class Refused(Exception):
     """An action that Azure or this emulator does not carry out."""
 
 
-@dataclass(frozen=True, slots=True)
-class Decision:
+class Decision(NamedTuple):
     """Something to be scheduled. `name` and `action` are empty for a timer, `fire_at` for the others."""
 
     kind: str
@@ -87,15 +87,17 @@ class Replayed:
     """So many of the external events, the last ones, are for the next execution."""
 
 
-@dataclass(slots=True)
 class _Task:
-    """A .NET task: of one action, or of several."""
+    """A .NET task: of one action, or of several. Plain, because hundreds are made in an episode."""
 
-    done: bool = False
-    parent: _Task | None = None
-    any: bool = False
-    remaining: int = 0
-    retry: _Retry | None = None
+    __slots__ = ("any", "done", "parent", "remaining", "retry")
+
+    def __init__(self) -> None:
+        self.done = False
+        self.any = False
+        self.remaining = 0
+        self.parent: _Task | None = None
+        self.retry: _Retry | None = None
 
 
 @dataclass(slots=True)
@@ -205,14 +207,15 @@ class _Host:
     def confirm(self, event: Event, kind: str) -> None:
         """The history says that an earlier episode scheduled this: the actions must have asked for it too."""
         found = self.unconfirmed.pop(event.task_id, None)
-        before = f"a previous execution of this orchestration scheduled {_described(kind, event.name)} with the sequence "
-        before = f"{before}number {event.task_id}"
+        before = (
+            f"A previous execution of this orchestration scheduled {_described(kind, event.name)} "
+            f"with the sequence number {event.task_id}, but the current replay"
+        )
         if found is None:
-            raise NonDeterministic(f"{before}, but the current replay has not (yet?) scheduled this task")
+            raise NonDeterministic(f"{before} has not (yet?) scheduled this task. {_CHANGED}")
         if found.kind != kind or found.name.lower() != event.name.lower():
-            raise NonDeterministic(
-                f"{before}, but the current replay scheduled {_described(found.kind, found.name)} at this number"
-            )
+            now = _described(found.kind, found.name)
+            raise NonDeterministic(f"{before} scheduled {now} at this number. {_CHANGED}")
 
     def _complete(self, task: _Task) -> None:
         task.done = True
@@ -228,47 +231,49 @@ class _Host:
 
     def _invoke(self, action: Action) -> _Task:
         kind = action["actionType"]
-        if kind in (_WHEN_ALL, _WHEN_ANY):
+        if "compoundActions" in action:
             return self._invoke_all(action["compoundActions"], kind == _WHEN_ANY)
         task = _Task()
         if kind == _CALL_ACTIVITY:
             self._schedule(task, ACTIVITY, action)
+        elif kind == _WAIT_FOR_EXTERNAL_EVENT:
+            self._wait(task, action["externalEventName"].lower())
         elif kind == _CREATE_TIMER:
             self._create_timer(task, action["fireAt"])
             if action.get("isCanceled"):
                 del self.open[self.next_id - 1]
                 task.done = True
-        elif kind == _WAIT_FOR_EXTERNAL_EVENT:
-            self._wait(task, action["externalEventName"].lower())
         elif kind == _CALL_SUB_ORCHESTRATOR:
             self._schedule(task, SUB_ORCHESTRATION, action)
-        elif kind in (_CALL_ACTIVITY_WITH_RETRY, _CALL_SUB_ORCHESTRATOR_WITH_RETRY):
-            options = action["retryOptions"]
-            what = ACTIVITY if kind == _CALL_ACTIVITY_WITH_RETRY else SUB_ORCHESTRATION
-            interval = timedelta(milliseconds=options["firstRetryIntervalInMilliseconds"])
-            task.retry = _Retry(action, what, interval, options.get("maxNumberOfAttempts", 0))
-            if task.retry.attempts_left > 0:
-                self._attempt(task, task.retry)
-            else:
-                task.done = True
         elif kind == _CONTINUE_AS_NEW:
             self.continued = action
             task.done = True
-        else:
-            raise Refused(
-                f"{_REFUSED.get(kind, f'the action type {kind}')} is not served by the embedded emulator"
+        elif kind in (_CALL_ACTIVITY_WITH_RETRY, _CALL_SUB_ORCHESTRATOR_WITH_RETRY):
+            self._invoke_with_retry(
+                task, action, ACTIVITY if kind == _CALL_ACTIVITY_WITH_RETRY else SUB_ORCHESTRATION
             )
+        else:
+            name = _REFUSED.get(kind, f"the action type {kind}")
+            raise Refused(f"{name} is not served by the embedded emulator")
         return task
+
+    def _invoke_with_retry(self, task: _Task, action: Action, kind: str) -> None:
+        options = action["retryOptions"]
+        interval = timedelta(milliseconds=options["firstRetryIntervalInMilliseconds"])
+        task.retry = _Retry(action, kind, interval, options.get("maxNumberOfAttempts", 0))
+        if task.retry.attempts_left > 0:
+            self._attempt(task, task.retry)
+        else:
+            task.done = True
 
     def _invoke_all(self, actions: Sequence[Action], is_any: bool) -> _Task:
         tasks = [self._invoke(action) for action in actions]
-        whole = _Task(any=is_any)
+        whole = _Task()
+        whole.any = is_any
         for task in tasks:
             task.parent = whole
             if not task.done:
                 whole.remaining += 1
-        if is_any and not tasks:
-            raise Refused("The tasks argument contains no tasks. (task_any of nothing)")
         whole.done = whole.remaining < len(tasks) if is_any else whole.remaining == 0
         return whole
 

@@ -31,14 +31,14 @@ def status_payload(status: Status, *, show_input: bool, events: list[Json] | Non
         "input": _value(status.raw_input) if show_input else None,
         "customStatus": _value(status.custom_status),
         "output": _value(status.output),
-        "createdTime": _to_the_second(status.created),
-        "lastUpdatedTime": _to_the_second(status.updated),
+        "createdTime": to_the_second(status.created),
+        "lastUpdatedTime": to_the_second(status.updated),
         **({} if events is None else {"historyEvents": events}),
     }
 
 
 def shown_history(events: list[Json], *, show_output: bool, show_input: bool) -> list[Json]:
-    """As the extension's GetDurableOrchestrationStatusAsync shows it: what was scheduled is told with how it ended."""
+    """As GetDurableOrchestrationStatusAsync of the extension: what was scheduled is told with its end."""
     scheduled = {
         (event["EventType"], event["EventId"]): event for event in events if event["EventType"] in _SCHEDULES
     }
@@ -81,5 +81,5 @@ def _value(text: str | None) -> Any:  # noqa: ANN401
         return text
 
 
-def _to_the_second(seconds: float) -> str:
+def to_the_second(seconds: float) -> str:
     return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")

@@ -32,7 +32,10 @@ class Timers:
             self._handle = asyncio.get_running_loop().call_later(delay, self._go_off)
 
     def look(self) -> None:
-        """Set the asyncio timer for the next row that is due, another process's included."""
+        """Set the asyncio timer for the next row that is due, another process's included.
+
+        Raises StoreStopped.
+        """
         rows = self._store.read("SELECT due FROM durable_timers ORDER BY due LIMIT 1")
         if rows:
             self.expect(rows[0][0])
@@ -58,17 +61,18 @@ class Timers:
             ):
                 for instance_id in await self._store.write(self._fire_due):
                     self._ready(instance_id)
+            self._firing = False
+            self.look()
         except StoreStopped:
             return
         finally:
             self._firing = False
-        if self._work.running:
-            self.look()
 
     def _fire_due(self, transaction: Transaction) -> list[str]:
         now = self._clock.time()
         rows = transaction.execute(
-            "SELECT instance_id, task_id, execution_id, fire_at FROM durable_timers WHERE due <= ? ORDER BY due LIMIT ?",
+            "SELECT instance_id, task_id, execution_id, fire_at FROM durable_timers WHERE due <= ? "
+            "ORDER BY due LIMIT ?",
             (now, _AT_ONCE),
         ).fetchall()
         self._work.mine()

@@ -2,7 +2,6 @@
 
 import asyncio
 import json
-import logging
 from collections.abc import Awaitable, Callable, Generator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -27,7 +26,7 @@ BASE_URL = "http://emulator.test"
 
 
 class App(Invoker):
-    """Runs orchestrators through `Orchestrator.create(fn)`, as the worker does, and activities as plain functions."""
+    """Orchestrators run through `Orchestrator.create(fn)`, as in the worker; activities are called."""
 
     def __init__(self, orchestrators: dict[str, Orchestrator], activities: dict[str, Activity] | None = None):
         self._orchestrators = {name: df.Orchestrator.create(fn) for name, fn in orchestrators.items()}
@@ -116,5 +115,4 @@ async def ended(engine: DurableEngine, instance_id: str, seconds: float = 3600.0
         if status["runtimeStatus"] in FINISHED:
             return status
         await asyncio.sleep(0.1)
-    logging.getLogger("tests").error("still %s", status)
     raise AssertionError(f"{instance_id} has not ended: {status}")

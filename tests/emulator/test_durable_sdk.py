@@ -1,0 +1,107 @@
+"""The shortcuts for the SDK change nothing but the cost."""
+
+from datetime import UTC, datetime
+from importlib import import_module
+
+from aiohttp import web
+from azure.durable_functions.models.history import HistoryEvent
+from azure.durable_functions.models.utils import http_utils
+from dateutil.parser import parse
+from hypothesis import given
+from hypothesis import strategies as st
+
+from emulator.durable import history, status
+from emulator.durable.sdk import (
+    fast_parser,
+    install_cached_tuple_class,
+    install_fast_timestamps,
+    install_in_process_rpc,
+)
+from emulator.http import HttpAnswer
+
+fast = fast_parser(parse)
+moments = st.datetimes(datetime(1970, 1, 2), datetime(2200, 1, 1), timezones=st.just(UTC)).map(  # noqa: DTZ001
+    datetime.timestamp
+)
+
+
+@given(moments)
+def test_the_forms_that_the_host_writes_are_parsed_as_dateutil_does(seconds):
+    for text in (history.timestamp(seconds), status.to_the_second(seconds)):
+        assert fast(text) == parse(text)
+        assert str(fast(text)) == str(parse(text))
+        assert fast(text).utcoffset() == parse(text).utcoffset()
+    assert history.seconds(history.timestamp(seconds)) == seconds
+
+
+def outcome(parser, text):
+    try:
+        return str(parser(text))
+    except Exception as error:
+        return type(error)
+
+
+@given(
+    st.one_of(
+        st.text(max_size=30),
+        st.from_regex(r"\d{4}-[0-9W]{2}-\d\dT\d\d:\d\d:\d\d([.,]\d{6})?Z", fullmatch=True),
+        st.from_regex(r"[0-9\-:.TZ+W ]{18,28}", fullmatch=True),
+    )
+)
+def test_any_other_text_is_left_to_dateutil(text):
+    assert outcome(fast, text) == outcome(parse, text)
+
+
+def test_what_is_installed_can_be_taken_out_again():
+    before = HistoryEvent(12, -1, False, "2027-01-15T08:00:00.000000Z").timestamp
+    undos = [install_fast_timestamps(), install_cached_tuple_class()]
+    assert HistoryEvent(12, -1, False, "2027-01-15T08:00:00.000000Z").timestamp == before
+    for undo in reversed(undos):
+        undo()
+    assert HistoryEvent.__init__.__globals__["dt_parse"] is parse
+
+
+async def test_only_urls_under_the_base_are_served_in_process():
+    served = []
+
+    class Engine:
+        async def handle_http(self, method, path, query, headers, body):
+            served.append((method, path, query, headers, body))
+            return HttpAnswer(202, {}, b'{"id": "i"}')
+
+    async def elsewhere(request):
+        served.append((request.method, request.path, await request.json()))
+        return web.json_response({"id": "elsewhere"}, status=201)
+
+    web_app = web.Application()
+    web_app.router.add_post("/orchestrators/o", elsewhere)
+    runner = web.AppRunner(web_app)
+    await runner.setup()
+    site = web.TCPSite(runner, "127.0.0.1", 0)
+    await site.start()
+    port = runner.addresses[0][1]
+    undo = install_in_process_rpc(Engine(), "http://emulator.test")
+    try:
+        module = import_module("azure.durable_functions.models.DurableOrchestrationClient")
+        assert await module.post_async_request(
+            "http://emulator.test/a/b?c=d%20e", '{"x": 1}', "00-1-2-01"
+        ) == [
+            202,
+            {"id": "i"},
+        ]
+        assert await module.post_async_request(f"http://127.0.0.1:{port}/orchestrators/o", "1") == [
+            201,
+            {"id": "elsewhere"},
+        ]
+    finally:
+        undo()
+        await http_utils._close_session()
+        await runner.cleanup()
+    assert served[0] == (
+        "POST",
+        "/a/b",
+        {"c": "d e"},
+        {"content-type": "application/json", "traceparent": "00-1-2-01"},
+        b'"{\\"x\\": 1}"',
+    )
+    assert served[1] == ("POST", "/orchestrators/o", "1")
