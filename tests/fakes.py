@@ -198,6 +198,8 @@ class FakeDocuments(Documents):
             except DocumentError as error:
                 error.operation = index if name == "batch" else None
                 raise
+        if len(results) > 1 and sum(len(orjson.dumps(one.item)) for one in results if one) > MAX_ITEM_BYTES:
+            raise DocumentTooLarge(f"{container}: the items have more than {MAX_ITEM_BYTES} bytes")
         self._partitions[container, partition] = items
         await self.after(f"{name} {container}")
         return results
@@ -206,8 +208,8 @@ class FakeDocuments(Documents):
         self, container: str, partition: str, items: dict[str, bytes], operation: WriteOperation
     ) -> Stored | None:
         id = operation.id if isinstance(operation, Delete | Patch) else operation.item.get("id")
-        if not isinstance(id, str) or not id or any(character in id for character in "/\\#?"):
-            raise BadDocumentRequest("id: must be a non-empty string without / \\ # ?")
+        if not isinstance(id, str) or not 0 < len(id.encode()) <= 1023 or not set(id).isdisjoint("/\\#?"):
+            raise BadDocumentRequest("id: must be a string of 1 to 1023 bytes without / \\ # ?")
         present = self._find(items, id)
         if isinstance(operation, Create):
             if present is not None:
@@ -228,7 +230,7 @@ class FakeDocuments(Documents):
             item = _patched(present, operation.operations)
         else:
             item = dict(operation.item)
-        if item.get(self._keys[container]) != partition:
+        if item["id"] != id or item.get(self._keys[container]) != partition:
             raise BadDocumentRequest(f"{self._keys[container]}: is not the partition key {partition!r}")
         self._writes += 1
         item |= {"_etag": f'"{self._writes}"', "_ts": int(self._clock.now().timestamp())}
