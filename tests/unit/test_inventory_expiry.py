@@ -1,0 +1,126 @@
+from datetime import timedelta, timezone
+
+import pytest
+
+from services.inventory import expiry, handlers
+from services.inventory.reservation import OVERDUE_AFTER
+from tests.fakes import START, FakeBus, FakeDocuments
+from tests.inventory_support import (
+    EXPIRES,
+    Crash,
+    check_at_rest,
+    crash_before,
+    figures,
+    holds,
+    release,
+    reservation,
+    reserve,
+    stocked,
+)
+
+LATER = EXPIRES + timedelta(seconds=1)
+
+
+@pytest.fixture
+async def documents():
+    return await stocked(FakeDocuments(), {"a": 300})
+
+
+async def test_a_hold_goes_back_to_stock_when_it_has_expired_and_not_before(documents):
+    await handlers.execute(documents, reserve("ord-1", {"a": 2}), START)
+
+    assert await expiry.finish_due(documents, FakeBus(), EXPIRES - timedelta(seconds=1)) == 0
+    assert figures(documents, "a")["held"] == 2
+
+    assert await expiry.finish_due(documents, FakeBus(), LATER) == 1
+    assert figures(documents, "a") == {"available": 300, "held": 0, "shipped": 0}
+    assert holds(documents, "ord-1") == {"a": "released"}
+    check_at_rest(documents)
+
+
+async def test_expiry_times_with_other_offsets_are_compared_as_times(documents):
+    elsewhere = EXPIRES.astimezone(timezone(timedelta(hours=-5)))
+    await handlers.execute(documents, reserve("ord-1", {"a": 2}, elsewhere), START)
+
+    assert await expiry.finish_due(documents, FakeBus(), EXPIRES - timedelta(seconds=1)) == 0
+    assert await expiry.finish_due(documents, FakeBus(), EXPIRES) == 1
+
+
+async def test_what_is_at_an_end_is_not_looked_at_again(documents):
+    await handlers.execute(documents, reserve("ord-1", {"a": 2}), START)
+    await handlers.commit(documents, "ord-1", START)
+    await handlers.execute(documents, reserve("ord-2", {"a": 2}), START)
+    await handlers.execute(documents, release("ord-2"), START)
+    await handlers.execute(documents, reserve("ord-3", {"a": 301}), START)
+
+    assert await expiry.finish_due(documents, FakeBus(), LATER) == 0
+
+
+async def test_an_expired_reservation_stays_until_its_release_comes(documents):
+    await handlers.execute(documents, reserve("ord-1", {"a": 2}), START)
+    await expiry.finish_due(documents, FakeBus(), LATER)
+    assert "ttl" not in reservation(documents, "ord-1")
+
+    reply = await handlers.execute(documents, release("ord-1"), LATER)
+
+    assert reply.type == "inventory.released"
+    assert "ttl" in reservation(documents, "ord-1")
+    assert figures(documents, "a")["available"] == 300
+
+
+async def test_goods_of_an_expired_hold_that_left_all_the_same_count_as_shipped(documents):
+    await handlers.execute(documents, reserve("ord-1", {"a": 2}), START)
+    await expiry.finish_due(documents, FakeBus(), LATER)
+
+    await handlers.commit(documents, "ord-1", LATER)
+
+    assert figures(documents, "a") == {"available": 298, "held": 0, "shipped": 2}
+    check_at_rest(documents)
+
+
+async def test_a_reserve_that_nobody_finished_is_finished_and_answered(documents):
+    documents.before = crash_before(1)
+    with pytest.raises(Crash):
+        await handlers.execute(documents, reserve("ord-1", {"a": 2}), START)
+    documents.before = _free
+    bus = FakeBus()
+
+    assert await expiry.finish_due(documents, bus, START + OVERDUE_AFTER - timedelta(seconds=1)) == 0
+    assert await expiry.finish_due(documents, bus, START + OVERDUE_AFTER) == 1
+
+    assert [message.subject for message in bus.sent["order-replies"]] == ["inventory.reserved"]
+    assert figures(documents, "a")["held"] == 2
+    check_at_rest(documents)
+
+
+async def test_more_than_a_page_of_them_is_finished_in_one_run(documents):
+    for number in range(250):
+        await handlers.execute(documents, reserve(f"ord-{number}", {"a": 1}), START)
+
+    assert await expiry.finish_due(documents, FakeBus(), LATER) >= 150
+    while await expiry.finish_due(documents, FakeBus(), LATER):
+        pass
+    assert figures(documents, "a") == {"available": 300, "held": 0, "shipped": 0}
+
+
+async def test_one_that_fails_does_not_keep_the_others(documents):
+    for number in range(3):
+        await handlers.execute(documents, reserve(f"ord-{number}", {"a": 1}), START)
+    failed = []
+
+    async def fail_once(request):
+        if request == "replace reservations" and not failed:
+            failed.append(request)
+            raise RuntimeError("broken")
+
+    documents.before = fail_once
+    with pytest.raises(RuntimeError, match="broken"):
+        await expiry.finish_due(documents, FakeBus(), LATER)
+    assert figures(documents, "a")["held"] == 1
+
+    await expiry.finish_due(documents, FakeBus(), LATER)
+    assert figures(documents, "a")["held"] == 0
+
+
+async def _free(request):
+    return
