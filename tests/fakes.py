@@ -211,15 +211,7 @@ class FakeDocuments(Documents):
         if not isinstance(id, str) or not 0 < len(id.encode()) <= 1023 or not set(id).isdisjoint("/\\#?"):
             raise BadDocumentRequest("id: must be a string of 1 to 1023 bytes without / \\ # ?")
         present = self._find(items, id)
-        if isinstance(operation, Create):
-            if present is not None:
-                raise DocumentConflict(f"{container}: {id} exists")
-        elif present is None and not isinstance(operation, Upsert):
-            raise DocumentNotFound(f"{container}: no item {id}")
-        if isinstance(operation, Replace | Delete | Patch):
-            assert present is not None
-            if operation.etag is not None and operation.etag != present["_etag"]:
-                raise PreconditionFailed(f"{container}: {id} has another ETag")
+        _check_precondition(f"{container}: {id}", operation, present)
         if isinstance(operation, Delete):
             del items[id]
             return None
@@ -247,6 +239,17 @@ class FakeDocuments(Documents):
     def _alive(self, item: dict[str, Any]) -> bool:
         ttl = item.get("ttl")
         return ttl is None or ttl == -1 or self._clock.now().timestamp() < item["_ts"] + ttl
+
+
+def _check_precondition(name: str, operation: WriteOperation, present: JsonObject | None) -> None:
+    if isinstance(operation, Create):
+        if present is not None:
+            raise DocumentConflict(f"{name} exists")
+    elif isinstance(operation, Replace | Delete | Patch):
+        if present is None:
+            raise DocumentNotFound(f"{name} does not exist")
+        if operation.etag is not None and operation.etag != present["_etag"]:
+            raise PreconditionFailed(f"{name} has another ETag")
 
 
 _MISSING = object()
