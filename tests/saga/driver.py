@@ -184,10 +184,6 @@ def event_name(command: type) -> str:
     return f"{ORDER_ID}:{contract_name(command)}"
 
 
-def new_run() -> Run:
-    return Run(FakeClock(), start_input(POLICY, ""))
-
-
 DONE: dict[str, object] = {
     "inventory": Reserved(ORDER_ID),
     "payment": Charged(ORDER_ID, "pay-1", 340, "GBP"),
@@ -231,8 +227,9 @@ class World:
         self.start()
         return self
 
-    def start(self) -> None:
-        self.run = Run(self.clock, start_input(self.policy, ""))
+    def start(self, traceparent: str = "") -> None:
+        """From the top."""
+        self.run = Run(self.clock, start_input(self.policy, traceparent))
 
     async def work(self, *, in_vain: bool = False) -> None:
         """Carry out the one activity that is scheduled; what it raises comes before its end.

@@ -4,6 +4,7 @@ from datetime import timedelta
 
 import pytest
 
+from core.telemetry import root_traceparent
 from emulator.durable import history
 from services.inventory.messages import Reserve, ReserveLine
 from services.payments.messages import Charge
@@ -49,6 +50,20 @@ async def test_each_command_names_the_message_that_led_to_it() -> None:
         f"{ORDER_ID}:inventory.reserve:reply",
         f"{ORDER_ID}:payments.charge:reply",
     ]
+
+
+async def test_commands_and_events_belong_to_the_trace_of_the_order() -> None:
+    trace = root_traceparent("a request")
+    world = await World().placed()
+    world.start(trace)
+    await world.work()
+    world.answer("inventory", DONE["inventory"])
+    await world.work()
+    command = world.last_command("payments")
+    (reserved,) = (item for item in world.documents.items("orders") if item["id"] == "2")
+    assert reserved["traceparent"] == trace
+    assert command.traceparent.split("-")[1] == trace.split("-")[1]
+    assert command.traceparent != trace
 
 
 async def test_a_completed_order_costs_15_durable_actions() -> None:

@@ -10,7 +10,7 @@ from emulator.simulation import run_simulated
 from services.orders import commands as c
 from services.orders.decider import ORDERS
 from services.orders.handlers import order_id
-from services.orders.policy import CANCEL_EVENT, OPERATOR_EVENT
+from services.orders.policy import CANCEL_EVENT
 from services.orders.saga import Ports, Work, request_payment
 from tests.fakes import FakeBus
 from tests.unit.http_support import ORDER, Api, broken_rules, content
@@ -316,68 +316,6 @@ async def test_an_outage_of_a_moment_is_not_noticed() -> None:
     await asyncio.to_thread(run_simulated, scenario())
 
 
-LISTED = {
-    "kind": "order",
-    "status": "completed",
-    "version": 6,
-    "currency": "GBP",
-    "total": 200,
-    "updated_at": "2027-01-15T08:00:09+00:00",
-}
-
-
-async def with_orders(api: Api, number: int) -> None:
-    for n in range(number):
-        item = {
-            **LISTED,
-            "id": f"ord-{n}",
-            "customer_id": "c-1",
-            "created_at": f"2027-01-15T08:00:0{n}+00:00",
-        }
-        await api.documents.create("order-list", "c-1", item)
-
-
-async def test_orders_are_listed_newest_first_page_by_page() -> None:
-    api = Api()
-    await with_orders(api, 3)
-    query = {"customer_id": "c-1", "limit": "2"}
-    first = content(await api.call("list_orders", query=query))
-    assert [item["id"] for item in first["items"]] == ["ord-2", "ord-1"]
-    assert set(first["items"][0]) == {
-        *("id", "customer_id", "status", "version", "currency", "total", "created_at", "updated_at")
-    }
-    rest = content(await api.call("list_orders", query={**query, "continuation": first["continuation"]}))
-    assert [item["id"] for item in rest["items"]] == ["ord-0"]
-    assert rest["continuation"] is None
-
-
-async def test_orders_are_listed_by_status() -> None:
-    api = Api()
-    await with_orders(api, 2)
-    assert len(content(await api.call("list_orders", query={"status": "completed"}))["items"]) == 2
-    assert content(await api.call("list_orders", query={"status": "created"}))["items"] == []
-
-
-@pytest.mark.parametrize(
-    ("query", "field"),
-    [
-        ({}, "customer_id"),
-        ({"customer_id": "a/b"}, "customer_id"),
-        ({"status": "lost"}, "status"),
-        ({"status": "none"}, "status"),
-        ({"customer_id": "c-1", "limit": "0"}, "limit"),
-        ({"customer_id": "c-1", "limit": "101"}, "limit"),
-        ({"customer_id": "c-1", "limit": "ten"}, "limit"),
-        ({"customer_id": "c-1", "limit": "1" * 5000}, "limit"),
-        ({"customer_id": "c-1", "continuation": "nonsense"}, "continuation"),
-    ],
-)
-async def test_a_list_that_cannot_be_made_names_the_parameter(query: dict[str, str], field: str) -> None:
-    response = await Api().call("list_orders", query=query)
-    assert response.status_code == 400
-    assert list(broken_rules(response)) == [field]
-
-
 async def test_the_trace_of_the_client_is_continued() -> None:
     api = Api()
     trace = "0af7651916cd43dd8448eb211c80319c"
@@ -394,65 +332,3 @@ async def test_without_a_trace_of_the_client_the_order_has_its_own(header: str) 
     await api.call("place_order", ORDER, headers={"Idempotency-Key": "k", "traceparent": header})
     (event,) = (item for item in api.documents.items("orders") if item["kind"] == "event")
     assert len(event["traceparent"]) == 55
-
-
-async def test_an_operator_wakes_a_saga() -> None:
-    api = Api()
-    id = await api.placed()
-    response = await api.call("retry_order", route={"order_id": id})
-    assert response.status_code == 202
-    assert api.client.raised == [(id, OPERATOR_EVENT, {})]
-
-
-async def test_an_operator_starts_a_saga_that_is_gone() -> None:
-    api = Api()
-    id = await api.placed()
-    api.client.instances[id] = "Failed"
-    assert (await api.call("retry_order", route={"order_id": id})).status_code == 202
-    assert len(api.client.started) == 2
-
-
-async def test_health_answers() -> None:
-    assert content(await Api().call("get_health")) == {"status": "ok"}
-
-
-async def test_stock_is_set_and_shown() -> None:
-    api = Api()
-    response = await api.call("put_inventory", {"on_hand": 5}, route={"sku": "a"})
-    assert (response.status_code, content(response)["available"]) == (200, 5)
-    assert content(await api.call("get_inventory", route={"sku": "a"})) == content(response)
-    assert (await api.call("get_inventory", route={"sku": "b"})).status_code == 404
-
-
-async def test_stock_goes_down_with_a_reason_only() -> None:
-    api = Api()
-    await api.call("put_inventory", {"on_hand": 5}, route={"sku": "a"})
-    assert (await api.call("put_inventory", {"on_hand": 4}, route={"sku": "a"})).status_code == 400
-    body = {"on_hand": 4, "reason": "broken"}
-    assert content(await api.call("put_inventory", body, route={"sku": "a"}))["adjusted"] == -1
-
-
-async def test_a_projection_is_rebuilt_page_by_page() -> None:
-    api = Api()
-    id = await api.placed()
-    continuation = ""
-    written = 0
-    while continuation is not None:
-        query = {"continuation": continuation}
-        progress = content(await api.call("rebuild_projection", route={"name": "orders"}, query=query))
-        written += progress["written"]
-        continuation = progress["continuation"]
-    assert written == 1
-    assert [item["id"] for item in api.documents.items("order-list")] == [id]
-
-
-async def test_a_projection_that_is_not_there_is_not_found() -> None:
-    response = await Api().call("rebuild_projection", route={"name": "profits"})
-    assert response.status_code == 404
-    assert "orders" in content(response)["detail"]
-
-
-async def test_a_rebuild_goes_on_only_where_one_stopped() -> None:
-    query = {"continuation": "elsewhere"}
-    response = await Api().call("rebuild_projection", route={"name": "orders"}, query=query)
-    assert list(broken_rules(response)) == ["continuation"]
