@@ -162,9 +162,12 @@ async def measure(
     rate: float,
     warm_up_s: float,
     seconds: float,
-    settings: Mapping[str, str],
-    options: Sequence[str],
+    *,
+    profile: bool = False,
+    options: Sequence[str] = (),
 ) -> Result:
+    """One run. `options` are the emulator's."""
+    settings = profiling.settings(RESULTS) if profile else {}
     async with fresh_emulator(instances, settings, options) as emulator:
         async with connect(emulator.url) as api:
             await api.load_stock({sku(number): PIECES_PER_SKU for number in range(SKUS)})
@@ -176,9 +179,13 @@ async def measure(
             await asyncio.sleep(window[0] - time.time())
             for instance in range(instances):
                 await emulator.reset_metrics(instance)
+            if profile:
+                profiling.start(emulator)
             before, began = await _metrics(emulator), time.time()
             await asyncio.sleep(window[1] - time.time())
             after, over = await _metrics(emulator), time.time()
+            if profile:
+                profiling.stop(emulator)
             if await load.wait() != 0:
                 raise RuntimeError("the load process failed")
         finally:
@@ -186,7 +193,7 @@ async def measure(
                 load.kill()
         sent, errors = _report(out)
         accepted = [send.order_id for send in sent if send.order_id is not None]
-        ended = await _drained(emulator.state, len(accepted))
+        ended = await drained(emulator.state, len(accepted))
         violations = await settle(emulator.state, accepted)
     for error, number in errors.items():
         print(f"{number} orders were not accepted: {error}", file=sys.stderr)
@@ -212,17 +219,17 @@ def _report(out: Path) -> tuple[list[Sent], dict[str, int]]:
     return [Sent(due, order_id) for due, order_id in report["sent"]], report["errors"]
 
 
-async def _drained(state: Path, orders: int) -> list[Ended]:
+async def drained(state: Path, orders: int, pause_s: float = 1.0) -> list[Ended]:
     """Once all have ended, or after DRAIN_S those that have."""
     deadline = time.monotonic() + DRAIN_S
     while True:
-        ended = _ended(state)
+        ended = ended_orders(state)
         if len(ended) >= orders or time.monotonic() > deadline:
             return ended
-        await asyncio.sleep(1.0)
+        await asyncio.sleep(pause_s)
 
 
-def _ended(state: Path) -> list[Ended]:
+def ended_orders(state: Path) -> list[Ended]:
     with closing(open_store(state)) as store:
         rows = store.execute(
             "SELECT partition, body ->> '$.type' AS type, body ->> '$.time' FROM documents "
@@ -258,12 +265,13 @@ def main() -> int:
     )
     given = parser.parse_args()
     RESULTS.mkdir(exist_ok=True)
-    settings = profiling.settings(RESULTS) if given.profile else {}
     options = ["--no-fast-timestamps"] if given.no_fast_timestamps else []
 
     async def bench() -> int:
         results = [
-            await measure(instances, given.rate, given.warm_up, given.seconds, settings, options)
+            await measure(
+                instances, given.rate, given.warm_up, given.seconds, profile=given.profile, options=options
+            )
             for instances in given.instances
         ]
         print_table(results)

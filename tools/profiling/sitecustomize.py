@@ -1,9 +1,9 @@
-"""Sample this process if it is an emulator instance: each INTERVAL_S of CPU time, note the stack.
+"""Sample this process, if it is an emulator instance, from SIGUSR1 to SIGUSR2.
 
-Written at the end: share of samples by function, alone (`self`) and with what it called (`total`).
+At ticks of its CPU time notes the stack of the main thread, and at the end writes the share of samples by
+function: alone (`self`) and with what it called (`total`).
 """
 
-import atexit
 import os
 import signal
 import sys
@@ -11,36 +11,42 @@ from collections import Counter
 from pathlib import Path
 from types import FrameType
 
-INTERVAL_S = 0.002
-SHOWN = 120
+INTERVAL_S = 0.001
+"""The kernel's clock tick makes it longer."""
+
+SHOWN = 150
 
 
-def _start(folder: Path) -> None:
-    alone: Counter[str] = Counter()
-    with_callees: Counter[str] = Counter()
+class Sampler:
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._alone: Counter[str] = Counter()
+        self._with_callees: Counter[str] = Counter()
+        signal.signal(signal.SIGPROF, self._sample)
+        signal.signal(signal.SIGUSR1, self._start)
+        signal.signal(signal.SIGUSR2, self._stop)
 
-    def sample(_: int, frame: FrameType | None) -> None:
+    def _start(self, _: int, __: FrameType | None) -> None:
+        signal.setitimer(signal.ITIMER_PROF, INTERVAL_S, INTERVAL_S)
+
+    def _sample(self, _: int, frame: FrameType | None) -> None:
         seen: set[str] = set()
         while frame is not None:
             code = frame.f_code
             name = f"{_short(code.co_filename)}:{code.co_firstlineno} {code.co_qualname}"
             if not seen:
-                alone[name] += 1
+                self._alone[name] += 1
             seen.add(name)
             frame = frame.f_back
-        with_callees.update(seen)
+        self._with_callees.update(seen)
 
-    def write() -> None:
+    def _stop(self, _: int, __: FrameType | None) -> None:
         signal.setitimer(signal.ITIMER_PROF, 0)
-        samples = sum(alone.values())
-        lines = [f"{samples} samples, one each {INTERVAL_S * 1000:g} ms of CPU", ""]
-        for title, counts in (("self", alone), ("total", with_callees)):
+        samples = self._alone.total()
+        lines = [f"{samples} samples", ""]
+        for title, counts in (("self", self._alone), ("total", self._with_callees)):
             lines += [title, *_shares(counts, samples), ""]
-        (folder / f"profile-{os.getpid()}.txt").write_text("\n".join(lines))
-
-    signal.signal(signal.SIGPROF, sample)
-    signal.setitimer(signal.ITIMER_PROF, INTERVAL_S, INTERVAL_S)
-    atexit.register(write)
+        (self._folder / f"profile-{os.getpid()}.txt").write_text("\n".join(lines))
 
 
 def _shares(counts: Counter[str], samples: int) -> list[str]:
@@ -54,4 +60,4 @@ def _short(filename: str) -> str:
 
 _folder = os.environ.get("ORDERFLOW_PROFILE_FOLDER")
 if _folder and "instance" in sys.orig_argv:
-    _start(Path(_folder))
+    Sampler(Path(_folder))
