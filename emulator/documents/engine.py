@@ -27,7 +27,7 @@ from emulator.documents.model import (
     Row,
     Write,
 )
-from emulator.documents.writes import FEED_RANGES, FIND, as_item, make_ready, not_found, perform
+from emulator.documents.writes import FEED_RANGES, FIND, as_item, as_text, make_ready, not_found, perform
 from emulator.metrics import Metrics
 from emulator.store import Store, Transaction
 
@@ -182,7 +182,7 @@ class DocumentsEngine:
             "AND (expires IS NULL OR expires > ?) ORDER BY sequence LIMIT ?",
             (container, feed_range, after, now, limit),
         )
-        return [Change(row[0], as_item(Row(*row))) for row in rows]
+        return [Change(row[0], as_text(Row(*row))) for row in rows]
 
     def position(self) -> int:
         """The sequence of the newest item: who reads `changes` after it sees what is written from now on."""

@@ -7,6 +7,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal, NamedTuple
 
+import orjson
+
 type Json = str | int | float | bool | list[Json] | dict[str, Json] | None
 type JsonObject = dict[str, Json]
 
@@ -97,7 +99,13 @@ class Change(NamedTuple):
     """An item in the change feed, as it now is. `sequence` grows with each write to any container."""
 
     sequence: int
-    item: JsonObject
+    text: str
+    """The item's JSON: who reads the feed passes it on."""
+
+    @property
+    def item(self) -> JsonObject:
+        item: JsonObject = orjson.loads(self.text)
+        return item
 
 
 class Row(NamedTuple):

@@ -71,7 +71,11 @@ class Instance:
     async def start(self) -> None:
         engines.use(self.engines)
         if self._options.fast_timestamps:
-            self._undo += [service_bus_messages.install_fast_decoding(), sdk.install_fast_timestamps()]
+            self._undo += [
+                service_bus_messages.install_fast_decoding(),
+                sdk.install_fast_timestamps(),
+                sdk.install_cached_tuple_class(),
+            ]
         await self.engines.bus.start()
         self.engines.documents.start()
         if self.durable is not None:

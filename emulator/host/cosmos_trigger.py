@@ -14,7 +14,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 
-import orjson
 from azure_functions_runtime.bindings.datumdef import Datum
 
 from emulator.clock import Clock
@@ -199,8 +198,8 @@ class CosmosTrigger:
             del self._readers[number]
 
     def _inputs(self, changes: Sequence[Change]) -> list[tuple[str, Datum]]:
-        items = orjson.dumps([change.item for change in changes]).decode()
-        return [(self._function.trigger.name, Datum(items, "json"))]
+        items = ",".join([change.text for change in changes])
+        return [(self._function.trigger.name, Datum(f"[{items}]", "json"))]
 
     async def _save(
         self, reader: _Reader, *, continuation: int | None = None, owner: str | None = None
