@@ -27,7 +27,7 @@ demo: $(READY)
 	@$(RUN) -m tools.demo
 
 start: $(READY)
-	@exec $(RUN) -m emulator start --app . --state $(STATE) --port $(PORT) --instances $(INSTANCES)
+	@exec $(RUN) -m tools.start --state $(STATE) --port $(PORT) --instances $(INSTANCES)
 
 test: $(READY)
 	@$(RUN) -m pytest $(ARGS)
