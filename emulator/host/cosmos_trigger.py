@@ -152,8 +152,7 @@ class CosmosTrigger:
                 _log.warning("leases of %s: %s", self._function.name, error)
             if loop.time() - renewed >= self._options.renew_s:
                 renewed = loop.time()
-                for reader in list(self._readers.values()):
-                    await self._save(reader)
+                await asyncio.gather(*(self._save(reader) for reader in list(self._readers.values())))
             await asyncio.sleep(min(self._options.acquire_s, self._options.renew_s))
 
     async def _take_share(self) -> None:
