@@ -2,8 +2,8 @@
 
 An episode needs no lease: it has no effect before its one write, and that write fails when another was
 faster (`commit.Conflict`). An activity has effects, so it is leased (`activities.py`). What a write of this
-engine made ready is known in memory; what others made ready is found when they say so, and by a scan each
-second as the net.
+engine made ready is known in memory; what others made ready is found when they say so, and by a regular
+scan as the net.
 """
 
 import asyncio
@@ -40,7 +40,6 @@ from emulator.store import Store, StoreStopped, Transaction
 
 log = logging.getLogger("emulator.durable")
 
-_SCAN_SECONDS = 1.0
 _SCAN_LIMIT = 1000
 _RETRY_SECONDS = 1.0
 _REMEMBERED = 2000
@@ -55,6 +54,8 @@ class DurableOptions:
     max_concurrent_activities: int = 10
     max_concurrent_orchestrators: int = 10
     default_version: str | None = None
+    scan_s: float = 1.0
+    """How soon what other processes left is found, also when none of them said so."""
 
 
 class DurableEngine:
@@ -203,7 +204,7 @@ class DurableEngine:
 
     def _scan_later(self) -> None:
         self._scanner = asyncio.get_running_loop().call_later(
-            _SCAN_SECONDS, lambda: self.work.start(self._scan())
+            self.options.scan_s, lambda: self.work.start(self._scan())
         )
 
     async def _scan(self) -> None:

@@ -43,7 +43,9 @@ class Instance:
         self.engines = engines.Engines(
             store=store,
             documents=DocumentsEngine(store, clock, app.containers, metrics),
-            bus=ServiceBusEngine(store, clock, random, app.queues, metrics, faults=faults),
+            bus=ServiceBusEngine(
+                store, clock, random, app.queues, metrics, faults=faults, scan_s=options.scan_s
+            ),
             clock=clock,
             random=random,
             metrics=metrics,
@@ -61,6 +63,7 @@ class Instance:
                 max_concurrent_activities=limits.max_activities,
                 max_concurrent_orchestrators=limits.max_orchestrators,
                 default_version=limits.default_version,
+                scan_s=options.scan_s,
             )
             self.durable = DurableEngine(
                 store, clock, random, metrics, self.host.invoker, durable_options, options.owner

@@ -22,7 +22,6 @@ from emulator.http import HttpAnswer
 from emulator.servicebus.entities import paths
 
 DURABLE_PATH = "/runtime/webhooks/durabletask/"
-_SCAN_SECONDS = 1.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +33,8 @@ class HostOptions:
     """Of several instances only the first obeys a timer's `run_on_startup`."""
     feed_pace_s: float = 0.1
     """Batches of one feed range begin at least so long apart, so that under load they are larger."""
+    scan_s: float = 1.0
+    """How soon work is found of which nobody was told: the net under wake-ups, which processes may lose."""
     fast_timestamps: bool = True
     in_process_rpc: bool = True
 
@@ -105,7 +106,7 @@ class FunctionsHost:
                 queue.wake()
             for feed in self._feeds:
                 feed.wake_all()
-            await asyncio.sleep(_SCAN_SECONDS)
+            await asyncio.sleep(self._options.scan_s)
 
     def _stop_scanning(self) -> None:
         if self._scanner is not None:

@@ -33,7 +33,6 @@ from emulator.store import Store, StoreStopped
 
 STORE_FILE = "store.sqlite3"
 _BASE_URL = "http://127.0.0.1:7071"
-_STEP_SECONDS = 0.05
 
 
 class Crashed(Exception):
@@ -48,15 +47,17 @@ async def simulated(
     seed: int = 0,
     owner: str = "instance-0",
     first: bool = True,
+    scan_s: float = 1.0,
     crash_after: int | None = None,
     redeliver: float = 0.0,
     reorder: float = 0.0,
 ) -> AsyncIterator[Simulated]:
     """A running instance, killed at the end of the block unless it was stopped.
 
-    `owner` and `first` tell two instances apart. `crash_after`: the number of the commit, counted from this
-    start, that nobody hears of any more; whatever waits then raises Crashed. `redeliver` and `reorder` are
-    chances, see `emulator.servicebus.faults`.
+    `owner` and `first` tell two instances apart; one alone tells itself everything and needs no frequent
+    scan, which costs much of the time of a long run. `crash_after`: the number of the commit, counted from
+    this start, that nobody hears of any more; whatever waits then raises Crashed. `redeliver` and `reorder`
+    are chances, see `emulator.servicebus.faults`.
     """
     crashed = asyncio.Event()
 
@@ -77,7 +78,7 @@ async def simulated(
         ),
         clock=LoopClock(asyncio.get_running_loop()),
         random=random,
-        options=HostOptions(owner=owner, base_url=_BASE_URL, first_instance=first),
+        options=HostOptions(owner=owner, base_url=_BASE_URL, first_instance=first, scan_s=scan_s),
         faults=Faults(random, redeliver=redeliver, reorder=reorder) if redeliver or reorder else None,
     )
     run = Simulated(instance, crashed)
@@ -101,14 +102,19 @@ class Simulated:
         url = path if path.startswith("http") else _BASE_URL + path
         return await self.unless_crashed(self.instance.host.request(method, url, headers, body))
 
-    async def until(self, condition: Callable[[], bool], seconds: float = 600.0) -> None:
-        """Let simulated time pass until the condition holds. Raises Crashed, TimeoutError."""
+    async def until(
+        self, condition: Callable[[], bool], seconds: float = 600.0, step_s: float = 0.05
+    ) -> None:
+        """Let simulated time pass until the condition, looked at each `step_s`, holds.
+
+        Raises Crashed, TimeoutError.
+        """
         loop = asyncio.get_running_loop()
         deadline = loop.time() + seconds
         while not self._holds(condition):
             if loop.time() >= deadline:
                 raise TimeoutError(f"not so within {seconds:.0f} simulated seconds")
-            await asyncio.sleep(_STEP_SECONDS)
+            await asyncio.sleep(step_s)
 
     async def unless_crashed[R](self, work: Coroutine[None, None, R]) -> R:
         """The result of `work`, or Crashed: what waits for a crashed store waits for ever."""
