@@ -6,7 +6,6 @@ import asyncio
 import os
 import signal
 import socket
-import subprocess
 import sys
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass, field
@@ -49,7 +48,7 @@ class CannotStart(Exception):
 @dataclass(slots=True)
 class _Child:
     number: int
-    process: subprocess.Popen[bytes]
+    process: asyncio.subprocess.Process
     status: int
     """The pipe on which it says that it is ready."""
     restarts: int = 0
@@ -86,18 +85,20 @@ class _Supervisor:
             loop.add_signal_handler(each, self._stop.set)
         try:
             for number in range(self._options.instances):
-                self._children[number] = self._spawn(number)
+                self._children[number] = await self._spawn(number)
             waits = [self._until_ready(child) for child in self._children.values()]
             await self._unless_stopped(asyncio.gather(*waits))
             if not self._stop.is_set():
                 _say(f"ready: http://{self._options.host}:{self._port}")
                 await self._keep_running()
+            if not self._stop.is_set():
+                raise CannotStart(1, "all instances have ended")
         finally:
             await self._stop_children()
             os.close(self._held_open)
             os.close(self._alive)
 
-    def _spawn(self, number: int) -> _Child:
+    async def _spawn(self, number: int) -> _Child:
         read_end, write_end = os.pipe()
         options = ProcessOptions(
             app=str(self._options.app.resolve()),
@@ -113,8 +114,8 @@ class _Supervisor:
             status_fd=write_end,
             supervisor_fd=self._alive,
         )
-        process = subprocess.Popen(  # noqa: S603  (this very program)
-            [sys.executable, "-m", "emulator", "instance", options.as_json()],
+        process = await asyncio.create_subprocess_exec(
+            *(sys.executable, "-m", "emulator", "instance", options.as_json()),
             pass_fds=(write_end, self._alive, self._folder.lock),
             # Ctrl-C goes to the supervisor alone, which tells the children.
             start_new_session=True,
@@ -126,7 +127,7 @@ class _Supervisor:
         """Raises CannotStart with what the child says, or that it died without a word."""
         line = await asyncio.get_running_loop().run_in_executor(None, _read_all, child.status)
         if not line:
-            code = await asyncio.get_running_loop().run_in_executor(None, child.process.wait)
+            code = await child.process.wait()
             raise CannotStart(1, f"instance {child.number} ended with code {code} before it was ready")
         status = orjson.loads(line)
         if not status["ready"]:
@@ -140,7 +141,7 @@ class _Supervisor:
         loop = asyncio.get_running_loop()
         while True:
             child = self._children[number]
-            code = await loop.run_in_executor(None, child.process.wait)
+            code = await child.process.wait()
             if self._stop.is_set():
                 return
             _say(f"instance {number} ended with code {code}")
@@ -149,7 +150,7 @@ class _Supervisor:
             steady = loop.time() - child.started > _STEADY_SECONDS
             restarts = 0 if steady else child.restarts
             await asyncio.sleep(min(_LONGEST_PAUSE_SECONDS, 0.2 * 2**restarts if restarts else 0))
-            self._children[number] = self._spawn(number)
+            self._children[number] = await self._spawn(number)
             self._children[number].restarts = restarts + 1
             try:
                 await self._until_ready(self._children[number])
@@ -169,28 +170,27 @@ class _Supervisor:
             await work
 
     async def _stop_children(self) -> None:
-        loop = asyncio.get_running_loop()
         self._stop.set()
         for child in self._children.values():
-            if child.process.poll() is None:
-                child.process.send_signal(signal.SIGTERM)
+            with suppress(ProcessLookupError):
+                child.process.terminate()
         for child in self._children.values():
             try:
                 async with asyncio.timeout(2 * DRAIN_SECONDS):
-                    await loop.run_in_executor(None, child.process.wait)
+                    await child.process.wait()
             except TimeoutError:
                 _say(f"instance {child.number} did not stop in {2 * DRAIN_SECONDS:.0f} s and is killed")
                 child.process.kill()
-                child.process.wait()
+                await child.process.wait()
 
 
 def _take_port(host: str, port: int) -> socket.socket:
     """A bound socket, which keeps the number. The first, exclusive attempt finds any other program there."""
     try:
-        with socket.socket(_family(host)) as exclusive:
+        with _socket(host) as exclusive:
             exclusive.bind((host, port))
             port = exclusive.getsockname()[1]
-        kept = socket.socket(_family(host))
+        kept = _socket(host)
         kept.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
         kept.bind((host, port))
     except OSError as error:
@@ -200,8 +200,11 @@ def _take_port(host: str, port: int) -> socket.socket:
     return kept
 
 
-def _family(host: str) -> socket.AddressFamily:
-    return socket.AF_INET6 if ":" in host else socket.AF_INET
+def _socket(host: str) -> socket.socket:
+    opened = socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET)
+    # Connections that an emulator has just closed are no reason not to start the next one.
+    opened.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    return opened
 
 
 def _read_all(descriptor: int) -> bytes:

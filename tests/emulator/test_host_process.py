@@ -149,6 +149,25 @@ async def test_without_restart_the_survivor_goes_on_alone(tmp_path: Path) -> Non
         assert {int(pid) for pid in answers} == {alive}
 
 
+async def test_when_all_instances_have_ended_it_ends_too(tmp_path: Path) -> None:
+    with running(tmp_path / "state", "--no-restart") as emulator:
+        (child,) = emulator.children()
+        os.kill(child, signal.SIGKILL)
+        assert await asyncio.to_thread(emulator.process.wait, PATIENCE_S) == 1
+
+
+async def test_the_port_can_be_used_again_at_once(tmp_path: Path) -> None:
+    port = "0"
+    for _ in range(2):
+        with running(tmp_path / "state", "--port", port) as emulator:
+            async with aiohttp.ClientSession() as client:  # its idle connection is closed by the emulator
+                async with client.get(f"{emulator.url}/api/pid") as answer:
+                    assert answer.status == 200
+                port = emulator.url.rsplit(":", 1)[1]
+                emulator.process.terminate()
+                assert await asyncio.to_thread(emulator.process.wait, PATIENCE_S) == 0
+
+
 async def test_instances_end_with_their_supervisor_and_the_folder_is_free_again(tmp_path: Path) -> None:
     state = tmp_path / "state"
     with running(state) as emulator:
