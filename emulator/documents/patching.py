@@ -4,7 +4,7 @@ import operator
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from emulator.documents.checks import check_field
+from emulator.documents.checks import check_field, serialise
 from emulator.documents.model import (
     MAX_PATCH_OPERATIONS,
     SYSTEM_FIELDS,
@@ -43,6 +43,7 @@ def check_condition(condition: Condition) -> None:
     check_field(condition.field)
     if condition.comparison not in _COMPARE:
         raise RequestFailed(400, f"{condition.comparison!r} is not a comparison")
+    serialise(condition.value)
     kind = kind_of(condition.value)
     if kind == "other":
         raise RequestFailed(

@@ -203,6 +203,55 @@ async def test_every_request_is_counted_once_under_its_container(store: Store, c
     assert metrics.counts == {("documents.none", "orders"): 4}
 
 
+@pytest.mark.parametrize(
+    "value",
+    [2**53, -(2**53), "\ud800", {1: 2}, {1, 2}, b"bytes", object()],
+    ids=lambda value: type(value).__name__,
+)
+async def test_what_json_cannot_carry_is_refused_and_changes_nothing(
+    engine: DocumentsEngine, value: object
+) -> None:
+    created = await engine.create("orders", "s", {"id": "a", "stream": "s"})
+    await refused(engine.upsert("orders", "s", {"id": "a", "stream": "s", "x": value}), 400)  # type: ignore[dict-item]
+    await refused(engine.patch("orders", "s", "a", [PatchStep("set", "x", value)]), 400)  # type: ignore[arg-type]
+    assert await engine.read("orders", "s", "a") == created
+
+
+@pytest.mark.parametrize("partition", ["\ud800", "x" * 2049, 7, None])
+async def test_a_partition_key_that_cosmos_db_does_not_take_is_refused(
+    engine: DocumentsEngine, partition: object
+) -> None:
+    await refused(engine.read("orders", partition, "a"), 400)  # type: ignore[arg-type]
+    await refused(engine.create("orders", partition, {"id": "a", "stream": partition}), 400)  # type: ignore[arg-type,dict-item]
+    await refused(engine.query("orders", partition="x" * 2049), 400)
+
+
+@pytest.mark.parametrize(
+    "condition",
+    [
+        Condition("", "=", 1),
+        Condition("a..b", "=", 1),
+        Condition("a'] OR 1=1 --", "=", 1),
+        Condition('a"b', "=", 1),
+        Condition("a", "LIKE", "x"),  # type: ignore[arg-type]
+        Condition("a", "=", [1]),
+        Condition("a", "<", None),
+        Condition("a", ">", True),
+        Condition("a", "=", 2**53),
+        Condition("a", "=", "\ud800"),
+    ],
+)
+async def test_a_condition_that_is_none_is_refused(engine: DocumentsEngine, condition: Condition) -> None:
+    await engine.create("orders", "s", {"id": "a", "stream": "s"})
+    await refused(engine.query("orders", where=[condition]), 400)
+    await refused(engine.patch("orders", "s", "a", [PatchStep("set", "n", 1)], [condition]), 400)
+
+
+@pytest.mark.parametrize("limit", [0, -1, 1001])
+async def test_a_page_has_one_to_a_thousand_items(engine: DocumentsEngine, limit: int) -> None:
+    await refused(engine.query("orders", limit=limit), 400)
+
+
 async def test_a_fault_makes_every_request_fail_until_its_end(
     engine: DocumentsEngine, clock: HandClock
 ) -> None:
@@ -230,6 +279,41 @@ async def test_an_invalid_operation_of_a_batch_is_named_before_anything_is_writt
     operations = [Write("create", {"id": "a", "stream": "s"}), Patch("a", [])]
     assert (await refused(engine.batch("orders", "s", operations), 400)).operation == 1
     await refused(engine.read("orders", "s", "a"), 404)
+
+
+@pytest.mark.parametrize("limit", [1, 100])
+@pytest.mark.parametrize("descending", [False, True])
+async def test_values_of_different_types_are_ordered_as_in_cosmos_db(
+    engine: DocumentsEngine, descending: bool, limit: int
+) -> None:
+    values = [None, False, True, -1, 0.5, 2, "", "a", [0], {"n": 0}]
+    await engine.create("orders", "s", {"id": "missing", "stream": "s"})
+    for number, value in enumerate(reversed(values)):
+        await engine.create(
+            "orders", f"s{number % 3}", {"id": str(number), "stream": f"s{number % 3}", "x": value}
+        )
+    found: list[object] = []
+    continuation = None
+    while True:
+        page, continuation = await engine.query(
+            "orders", order_by="x", descending=descending, limit=limit, continuation=continuation
+        )
+        found += [item.get("x", "missing") for item in page]
+        if continuation is None:
+            break
+    expected = ["missing", *values]
+    assert found == (expected[::-1] if descending else expected)
+
+
+async def test_the_feed_is_read_by_its_index(engine: DocumentsEngine, store: Store) -> None:
+    traced: list[str] = []
+    store._reader.set_trace_callback(traced.append)
+    engine.changes("orders", 0, 5, 10)
+    store._reader.set_trace_callback(None)
+    plan = store.read(f"EXPLAIN QUERY PLAN {traced[0]}")
+    assert [detail for *_, detail in plan] == [
+        "SEARCH documents USING INDEX documents_feed (container=? AND sequence>?)"
+    ]
 
 
 async def test_a_condition_never_holds_for_a_missing_field_or_another_type(engine: DocumentsEngine) -> None:

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from hypothesis import settings
 from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
+from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
 from emulator.documents.engine import FEED_RANGES, DocumentsEngine
 from emulator.documents.model import (
@@ -26,7 +26,7 @@ from emulator.metrics import Metrics
 from emulator.store import Store
 from tests.emulator.documents_model import Key, Model, Refused, holds, rank
 
-partitions = st.sampled_from(["p", "q", "r"])
+partitions = st.sampled_from(["p", "q"])
 ids = st.sampled_from(["a", "b", "c"])
 scalars = st.none() | st.booleans() | st.integers(-2, 2) | st.sampled_from([0.5, "", "a", "b", "é"])
 values = scalars | st.just([1]) | st.just({"n": 1})
@@ -35,7 +35,7 @@ bodies = st.fixed_dictionaries(
     optional={
         "x": values,
         "deep": st.fixed_dictionaries({}, optional={"n": scalars}),
-        "ttl": st.sampled_from([-1, 1, 5]),
+        "ttl": st.sampled_from([-1, -1, 1, 2]),
     },
 )
 etags = st.sampled_from(["none", "none", "current", "stale"])
@@ -47,10 +47,10 @@ ranges = st.builds(
     st.sampled_from(["<", "<=", ">", ">="]),
     st.integers(-2, 2) | st.sampled_from(["", "a", "b"]),
 )
-conditions = st.lists(equalities | ranges, max_size=2)
+conditions = st.just([]) | st.lists(equalities | ranges, min_size=1, max_size=2)
 steps = st.lists(
     st.builds(PatchStep, st.just("set"), paths | st.just("deep"), values)
-    | st.builds(PatchStep, st.just("set"), st.just("ttl"), st.sampled_from([3, -1, 0, "soon"]))
+    | st.builds(PatchStep, st.just("set"), st.just("ttl"), st.sampled_from([2, -1, 0, "soon"]))
     | st.builds(PatchStep, st.just("increment"), paths, st.integers(-2, 2))
     | st.builds(PatchStep, st.just("remove"), paths | st.sampled_from(["ttl", "x.n"])),
     min_size=1,
@@ -117,6 +117,12 @@ class DocumentsMachine(RuleBasedStateMachine):
             case Patch(id, changes, wanted, etag):
                 return await self.engine.patch("things", partition, id, changes, wanted, etag)
 
+    @initialize(first=st.lists(bodies, min_size=6, max_size=6))
+    def fill(self, first: list[dict[str, Any]]) -> None:
+        """Random operations alone would mostly meet nothing."""
+        for number, body in enumerate(first):
+            self.one_operation("pq"[number % 2], ("create", "abc"[number // 2], body, "none"))
+
     @rule(partition=partitions, request=requests)
     def one_operation(self, partition: str, request: tuple[str, str, Any, str]) -> None:
         operation = self.operation(partition, request)
@@ -151,7 +157,7 @@ class DocumentsMachine(RuleBasedStateMachine):
                 self.model.items[key].etag = answer["_etag"]
                 self.model.stale_etag = f'"{int(answer["_etag"].strip(chr(34)), 16) - 1:x}"'
 
-    @rule(seconds=st.sampled_from([0.5, 1, 4]))
+    @rule(seconds=st.sampled_from([0.5, 1, 1, 1]))
     def time_passes(self, seconds: float) -> None:
         self.model.now += seconds
 
@@ -192,6 +198,7 @@ class DocumentsMachine(RuleBasedStateMachine):
             )
             assert len(page) <= limit
             found += page
+            assert len(found) <= len(self.model.items)
             if continuation is None:
                 break
         expected = {
@@ -243,4 +250,4 @@ class DocumentsMachine(RuleBasedStateMachine):
 
 
 TestDocumentsEngine = DocumentsMachine.TestCase
-TestDocumentsEngine.settings = settings(max_examples=100, stateful_step_count=40, deadline=None)
+TestDocumentsEngine.settings = settings(max_examples=100, stateful_step_count=30, deadline=None)
