@@ -3,6 +3,7 @@
 import asyncio
 import logging
 from collections.abc import Coroutine
+from contextvars import Context
 from typing import Any
 
 log = logging.getLogger("emulator.durable")
@@ -15,8 +16,8 @@ class Work:
         self._mine = False
 
     def start(self, work: Coroutine[Any, Any, None]) -> None:
-        """Run `work` at once up to its first wait; its errors are logged."""
-        task = asyncio.Task(work, loop=asyncio.get_running_loop(), eager_start=True)
+        """Run `work` at once up to its first wait, in a context of its own; its errors are logged."""
+        task = asyncio.Task(work, loop=asyncio.get_running_loop(), context=Context(), eager_start=True)
         if task.done():
             self._ended(task)
         else:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping
+from contextvars import Context
 from dataclasses import dataclass
 from urllib.parse import parse_qsl, urlsplit
 
@@ -81,9 +82,10 @@ class FunctionsHost:
         match = self._app.routes.find(method, parts.path)
         if match is None:
             return HttpAnswer(404)
-        return await run_http_function(
-            self.invocations, match, method=method, url=url, headers=headers, body=body
-        )
+        work = run_http_function(self.invocations, match, method=method, url=url, headers=headers, body=body)
+        # In a context of its own: what a function leaves in its context variables must not meet the next
+        # request of the same connection.
+        return await asyncio.Task(work, loop=asyncio.get_running_loop(), context=Context(), eager_start=True)
 
     async def drain(self) -> None:
         """Take no more work and finish what is in hand."""

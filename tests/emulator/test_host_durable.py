@@ -75,3 +75,14 @@ async def test_an_orchestrator_that_raises_has_failed(tmp_path: Path) -> None:
 async def test_an_app_without_durable_functions_has_no_durable_api(tmp_path: Path) -> None:
     async with simulated(app_of("http_app.py"), tmp_path) as run:
         assert (await run.request("GET", f"{STATUS}i-1")).status == 404
+
+
+@on_simulated_time
+async def test_what_one_function_leaves_in_its_context_does_not_reach_the_others(tmp_path: Path) -> None:
+    app = app_of("saga_app.py")
+    import saga_app
+
+    saga_app.marks.clear()
+    async with simulated(app, tmp_path) as run:
+        await run_to_its_end(run, "renamed")
+    assert saga_app.marks == ["none"] * 3

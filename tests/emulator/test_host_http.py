@@ -142,6 +142,14 @@ async def test_a_failure_is_logged_once_a_second_with_its_exception(
     assert not [record for record in caplog.records if record.name == "azure.functions"]
 
 
+@on_simulated_time
+async def test_what_a_function_leaves_in_its_context_does_not_reach_the_next_request(tmp_path: Path) -> None:
+    async with simulated(app_of(SCRIPT), tmp_path) as run:
+        host = run.instance.host
+        bodies = [(await host.request("GET", "http://h/api/mark")).body for _ in range(2)]
+        assert bodies == [b"none", b"none"]
+
+
 @asynccontextmanager
 async def served(in_hand: asyncio.Event | None = None) -> AsyncIterator[str]:
     """A server on a free port that answers with what it got; with `in_hand`, a while after it got it."""

@@ -201,3 +201,11 @@ async def test_a_killed_instance_leaves_its_messages_to_the_next_one(tmp_path, b
     async with running(one(), tmp_path) as run:
         await run.until(lambda: not left(run, "work"))
         assert [each.delivery_count for each in bus_app.taken] == [1, 2]
+
+
+@on_simulated_time
+async def test_the_senders_context_does_not_reach_the_function(tmp_path, bus_app) -> None:
+    async with running(one(), tmp_path) as run:
+        bus_app.mark.set("the sender's")
+        await run.engines.bus.send("work", [message("a")])
+        await run.until(lambda: bus_app.marks == ["none"])

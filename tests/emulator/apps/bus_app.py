@@ -1,6 +1,7 @@
 """Service Bus functions that record what they were given; a message's subject says what to do with it."""
 
 import asyncio
+from contextvars import ContextVar
 from typing import List  # noqa: UP035  (the worker refuses list[func.ServiceBusMessage])
 
 import azure.functions as func
@@ -10,6 +11,9 @@ app = func.FunctionApp()
 taken: list[func.ServiceBusMessage] = []
 """Messages of `take_one` and `never_settles`, once per delivery."""
 traces: list[str] = []
+marks: list[str] = []
+"""What `mark` was for each message of `take_one`."""
+mark: ContextVar[str] = ContextVar("mark", default="none")
 batches: list[list[func.ServiceBusMessage]] = []
 now_running: set[str] = set()
 at_once: list[int] = []
@@ -17,7 +21,7 @@ at_once: list[int] = []
 
 
 def forget() -> None:
-    for each in (taken, traces, batches, now_running, at_once):
+    for each in (taken, traces, marks, batches, now_running, at_once):
         each.clear()
 
 
@@ -41,6 +45,7 @@ async def _do_as_told(messages: list[func.ServiceBusMessage]) -> None:
 async def take_one(message: func.ServiceBusMessage, context: func.Context) -> None:
     taken.append(message)
     traces.append(context.trace_context.trace_parent)
+    marks.append(mark.get())
     await _do_as_told([message])
 
 

@@ -1,10 +1,12 @@
 """HTTP functions that answer with what they were asked."""
 
 import json
+from contextvars import ContextVar
 
 import azure.functions as func
 
 app = func.FunctionApp(http_auth_level=func.AuthLevel.FUNCTION)
+mark: ContextVar[str] = ContextVar("mark", default="none")
 
 
 @app.route(route="echo/{id}/{rest?}", methods=["GET", "POST"])
@@ -44,3 +46,10 @@ async def cookies(req: func.HttpRequest) -> func.HttpResponse:
     answer.headers.add("Set-Cookie", "a=1; Path=/")
     answer.headers.add("Set-Cookie", "b=2; Expires=Wed, 21 Oct 2026 07:28:00 GMT")
     return answer
+
+
+@app.route(route="mark")
+async def marks(req: func.HttpRequest) -> func.HttpResponse:
+    found = mark.get()
+    mark.set("left by a request")
+    return func.HttpResponse(found)

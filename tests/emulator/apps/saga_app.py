@@ -1,5 +1,7 @@
 """Durable functions: what the host does for them, and what a failure looks like to the orchestrator."""
 
+from contextvars import ContextVar
+
 import azure.durable_functions as df
 import azure.functions as func
 
@@ -9,12 +11,17 @@ app = df.DFApp(http_auth_level=func.AuthLevel.ANONYMOUS)
 triggers: list[str] = []
 """What `current_trigger` said in each function, in order."""
 traces: list[str] = []
+marks: list[str] = []
+"""What `mark` was in each orchestrator and activity."""
+mark: ContextVar[str] = ContextVar("mark", default="none")
+"""Set by the HTTP function, and left so."""
 
 
 @app.route(route="begin/{name}/{id}")
 @app.durable_client_input(client_name="client")
 async def begin(req: func.HttpRequest, client: df.DurableOrchestrationClient) -> func.HttpResponse:
     triggers.append(current_trigger.get())
+    mark.set("left by the request")
     await client.start_new(req.route_params["name"], req.route_params["id"], {"n": 1})
     return client.create_check_status_response(req, req.route_params["id"])
 
@@ -22,6 +29,7 @@ async def begin(req: func.HttpRequest, client: df.DurableOrchestrationClient) ->
 @app.orchestration_trigger(context_name="context", orchestration="renamed")
 def works(context: df.DurableOrchestrationContext):
     triggers.append(current_trigger.get())
+    marks.append(mark.get())
     found = yield context.call_activity("renamed_activity", context.get_input())
     return found
 
@@ -43,6 +51,7 @@ def fails_itself(context: df.DurableOrchestrationContext):
 @app.activity_trigger(input_name="payload", activity="renamed_activity")
 async def add_one(payload: dict, context: func.Context) -> dict:
     triggers.append(current_trigger.get())
+    marks.append(mark.get())
     traces.append(context.trace_context.trace_parent)
     return {"n": payload["n"] + 1}
 
