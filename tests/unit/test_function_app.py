@@ -17,9 +17,10 @@ NAMES_A_SETTING = ("connection", "leaseConnection", "connectionName", "connectio
 
 @pytest.fixture(scope="module")
 def functions() -> Iterator[list[Any]]:
-    """Importing the app sets up logging for its process: here it is put back."""
+    """Importing the app sets up logging for its process: here it is put back. An app can be indexed once."""
     root = logging.getLogger()
     handlers, level = root.handlers[:], root.level
+    sys.modules.pop("function_app", None)
     import function_app
 
     yield function_app.app.get_functions()
