@@ -191,12 +191,10 @@ async def measure(
         finally:
             if load.returncode is None:
                 load.kill()
-        sent, errors = _report(out)
+        sent = _report(out)
         accepted = [send.order_id for send in sent if send.order_id is not None]
         ended = await drained(emulator.state, len(accepted))
         violations = await settle(emulator.state, accepted)
-    for error, number in errors.items():
-        print(f"{number} orders were not accepted: {error}", file=sys.stderr)
     show(violations)
     usage = usage_between(before, after)
     return evaluate(instances, (began, over), rate, sent, ended, usage, len(violations))
@@ -214,9 +212,14 @@ async def _metrics(emulator: Emulator) -> list[dict[str, Any]]:
     return [await emulator.metrics(instance) for instance in range(emulator.instances)]
 
 
-def _report(out: Path) -> tuple[list[Sent], dict[str, int]]:
+def _report(out: Path) -> list[Sent]:
     report = orjson.loads(out.read_bytes())
-    return [Sent(due, order_id) for due, order_id in report["sent"]], report["errors"]
+    print(
+        f"load process: {report['cpu_s'] * 1000 / max(len(report['sent']), 1):.2f} ms of CPU per order sent"
+    )
+    for error, number in report["errors"].items():
+        print(f"{number} orders were not accepted: {error}", file=sys.stderr)
+    return [Sent(due, order_id) for due, order_id in report["sent"]]
 
 
 async def drained(state: Path, orders: int, pause_s: float = 1.0) -> list[Ended]:
