@@ -1,7 +1,7 @@
 """Sample this process, if it is an emulator instance, from SIGUSR1 to SIGUSR2.
 
-At ticks of its CPU time notes the stack of the main thread. At the end writes the share of samples by area (of
-the innermost function that belongs to one: the standard library counts for its caller) and by function, alone
+At ticks of its CPU time notes the stack of the main thread. At the end writes the share of samples by area
+(of the innermost function that has one: the standard library counts for its caller) and by function, alone
 (`self`) and with what it called (`total`).
 """
 
