@@ -1,0 +1,119 @@
+"""The ways through the saga, and the customer who takes one."""
+
+import asyncio
+from dataclasses import dataclass, field
+
+import orjson
+
+from emulator.host.simulated import Simulated
+from tests.simulated import submit
+from tools.api import Line, NewOrder
+from tools.evidence import OrderFacts
+
+STOCK = {"GLASS": 100, "VASE": 100}
+
+
+@dataclass(frozen=True, slots=True)
+class SagaPath:
+    """One way through the saga, and how an order takes it.
+
+    ends, reason: how the order must end, whatever crashes: what goes wrong here is not a matter of time.
+    sees: the type of an event that makes this path what it is, when nothing crashes.
+    cancel_at: the status at which the customer cancels; who is first then decides how the order ends.
+    """
+
+    name: str
+    ends: str
+    reason: str = ""
+    sku: str = "GLASS"
+    quantity: int = 2
+    payment_method: str = "tok_ok"
+    delivery: str = "standard"
+    cancel_at: str | None = None
+    submissions: int = 1
+    sees: str = "orders.created"
+
+    @property
+    def order(self) -> NewOrder:
+        return NewOrder(
+            "C-1",
+            (Line(self.sku, self.quantity, 250), Line("VASE", 1, 1000)),
+            payment_method=self.payment_method,
+            delivery=self.delivery,
+        )
+
+
+PATHS = (
+    SagaPath("completed", "completed"),
+    SagaPath("submitted_twice", "completed", submissions=2),
+    SagaPath("out_of_stock", "cancelled", "inventory_failed:out_of_stock", quantity=1000),
+    SagaPath("unknown_sku", "cancelled", "inventory_failed:unknown_sku", sku="NO-SUCH"),
+    SagaPath("card_declined", "cancelled", "payment_failed:card_declined", payment_method="tok_declined"),
+    SagaPath(
+        "carrier_refuses", "cancelled", "shipping_failed:address_not_served", delivery="sandbox-refused"
+    ),
+    SagaPath("payment_never_answers", "cancelled", "payment_timed_out", payment_method="tok_no_answer"),
+    SagaPath("charged_but_never_answers", "completed", payment_method="tok_charged_no_answer"),
+    SagaPath("carrier_never_answers", "cancelled", "shipping_timed_out", delivery="sandbox-no-answer"),
+    SagaPath("payment_outage", "completed", payment_method="tok_outage_5"),
+    SagaPath("carrier_outage", "cancelled", "shipping_timed_out", delivery="sandbox-outage-60"),
+    SagaPath(
+        "refund_outage_needs_attention",
+        "cancelled",
+        "shipping_failed:address_not_served",
+        payment_method="tok_refund_outage_50",
+        delivery="sandbox-refused",
+        sees="orders.needs_attention",
+    ),
+    SagaPath("cancelled_at_once", "cancelled", "customer_request", cancel_at="created"),
+    SagaPath(
+        "cancelled_while_charging",
+        "cancelled",
+        "customer_request",
+        payment_method="tok_slow_2",
+        cancel_at="inventory_reserved",
+    ),
+)
+
+
+@dataclass
+class Customer:
+    """Sends until it is answered, as any client does whose connection broke; remembers the answers.
+
+    cancelled: how the cancellation was answered; None as long as there was none.
+    """
+
+    path: SagaPath
+    accepted: set[str] = field(default_factory=set)
+    submitted: int = 0
+    cancelled: int | None = None
+
+    async def act(self, run: Simulated) -> None:
+        while self.submitted < self.path.submissions:
+            self.accepted.add(await submit(run, self.path.order, "key-1"))
+            self.submitted += 1
+        if self.path.cancel_at is not None and self.cancelled is None:
+            (order_id,) = self.accepted
+            await self._reach(run, order_id, self.path.cancel_at)
+            answer = await run.request("POST", f"/api/orders/{order_id}/cancel", {}, b"")
+            assert answer.status in (202, 409), answer.body
+            self.cancelled = answer.status
+
+    async def _reach(self, run: Simulated, order_id: str, status: str) -> None:
+        """Or a status that can only be later, since all that is between was missed."""
+        while True:
+            answer = await run.request("GET", f"/api/orders/{order_id}")
+            if orjson.loads(answer.body)["status"] in (status, "completed", "cancelled", "cancelling"):
+                return
+            await asyncio.sleep(0.02)
+
+    def disappointments(self, orders: dict[str, OrderFacts]) -> list[str]:
+        """Where an order did not end as it must."""
+        due = (self.path.ends, self.path.reason)
+        if self.cancelled == 409:
+            due = ("completed", "")
+        return [
+            f"{id} is {orders[id].status} for {orders[id].reason!r}, {due} is due"
+            for id in self.accepted & orders.keys()
+            if (orders[id].status, orders[id].reason) != due
+        ]

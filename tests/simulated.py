@@ -1,0 +1,149 @@
+"""The real app on simulated time: for tests that count what it does, break things under it, or crash it."""
+
+import logging
+import os
+import sys
+from collections.abc import Callable, Iterable, Mapping
+from contextlib import AbstractAsyncContextManager
+from functools import cache
+from pathlib import Path
+from typing import Any
+from unittest import mock
+
+import orjson
+
+from emulator.host.app import App, load_app
+from emulator.host.simulated import Simulated, simulated
+from emulator.servicebus.schema import LOCKED, READY, SCHEDULED
+from tools.api import NewOrder
+from tools.emulator_process import PROJECT
+from tools.evidence import Evidence, OrderFacts, order_facts, read_evidence
+from tools.invariants import Violation, check
+
+SETTINGS = {
+    "ORDERFLOW_ADAPTERS": "embedded",
+    "ORDERFLOW_LOG_LEVEL": "ERROR",
+    # Two attempts wait 45 s: longer than an outage of 30 s, and than messages that come 5 s late both ways.
+    "ORDERFLOW_STEP_TIMEOUT_SECONDS": "15",
+    "ORDERFLOW_STEP_ATTEMPTS": "2",
+    "ORDERFLOW_UNDO_ATTEMPTS": "2",
+    "ORDERFLOW_ATTENTION_INTERVAL_SECONDS": "20",
+    "ORDERFLOW_IDLE_SECONDS": "60",
+    "ORDERFLOW_GATEWAY_TIMEOUT_SECONDS": "3",
+}
+
+
+@cache
+def orderflow() -> App:
+    """The function app of this repository, with SETTINGS. Once per process: the worker library is global."""
+    root = logging.getLogger()
+    handlers, level = root.handlers[:], root.level
+    sys.modules.pop("function_app", None)  # imported by another test, with other settings
+    with mock.patch.dict(os.environ, SETTINGS):
+        app = load_app(PROJECT)
+    root.handlers, root.level = handlers, level
+    return app
+
+
+def running(
+    folder: Path,
+    *,
+    seed: int = 0,
+    crash_after: int | None = None,
+    redeliver: float = 0.0,
+    reorder: float = 0.0,
+) -> AbstractAsyncContextManager[Simulated]:
+    """An instance alone on the store of this folder."""
+    return simulated(
+        orderflow(),
+        folder,
+        seed=seed,
+        scan_s=30.0,
+        crash_after=crash_after,
+        redeliver=redeliver,
+        reorder=reorder,
+    )
+
+
+async def load_stock(run: Simulated, pieces_by_sku: Mapping[str, int]) -> None:
+    for sku, on_hand in pieces_by_sku.items():
+        body = orjson.dumps({"on_hand": on_hand})
+        answer = await run.request("PUT", f"/api/inventory/{sku}", {"content-type": "application/json"}, body)
+        assert answer.status == 200, answer.body
+
+
+async def submit(run: Simulated, order: NewOrder, key: str) -> str:
+    """The id of the accepted order."""
+    headers = {"idempotency-key": key, "content-type": "application/json"}
+    answer = await run.request("POST", "/api/orders", headers, order.body())
+    assert answer.status == 202, answer.body
+    return str(orjson.loads(answer.body)["id"])
+
+
+def at_rest(run: Simulated) -> Callable[[], bool]:
+    """Says whether nothing is under way: nothing will change any more, but for what a timer may find to do.
+
+    No order is open, no orchestration runs, no message waits (the parked and the dead apart), every change
+    feed is read to its end.
+    """
+    store = run.engines.store
+
+    def none(sql: str, *parameters: Any) -> bool:
+        return not store.read(f"{sql} LIMIT 1", parameters)
+
+    def feeds_are_read() -> bool:
+        leases = store.read(
+            "SELECT id, json_extract(body, '$.continuation') FROM documents WHERE container = 'leases'"
+        )
+        return all(
+            none(
+                "SELECT 1 FROM documents WHERE container = ? AND feed_range = ? AND sequence > ?",
+                *id.split(".")[1:],  # of `project_ordersorderflow.orders.3`
+                continuation,
+            )
+            for id, continuation in leases
+        )
+
+    def check_now() -> bool:
+        return (
+            none(
+                "SELECT 1 FROM documents WHERE container = 'orders' AND id = 'snapshot' "
+                "AND json_extract(body, '$.state.status') NOT IN ('completed', 'cancelled')"
+            )
+            and none(
+                "SELECT 1 FROM durable_instances WHERE status NOT IN ('Completed', 'Failed', 'Terminated')"
+            )
+            and none(
+                "SELECT 1 FROM bus_messages m JOIN bus_entities e ON e.id = m.entity "
+                "WHERE m.state IN (?, ?, ?) AND e.path NOT LIKE '%/$DeadLetterQueue' AND e.path <> 'parked'",
+                READY,
+                LOCKED,
+                SCHEDULED,
+            )
+            and feeds_are_read()
+        )
+
+    return check_now
+
+
+async def settle(run: Simulated, seconds: float = 4 * 3600.0) -> None:
+    await run.until(at_rest(run), seconds, step_s=0.5)
+
+
+def evidence(run: Simulated, folder: Path, accepted: Iterable[str]) -> Evidence:
+    return read_evidence(folder, accepted=accepted, now=run.engines.clock.time())
+
+
+def problems(found: Evidence) -> list[str]:
+    """Violated invariants, and messages that were given up."""
+    violations: list[Violation] = check(found)
+    given_up = [
+        f"{path}: {account}"
+        for path, account in found.messages.items()
+        if account.dead_lettered or (path == "parked" and account.accepted)
+    ]
+    return [*map(str, violations), *given_up]
+
+
+def orders_of(found: Evidence) -> dict[str, OrderFacts]:
+    return {stream: order_facts(stream, events) for stream, events in found.streams("orders").items()}
