@@ -1,7 +1,7 @@
 """The engines of one emulator process, and which of them the app's embedded adapters talk to.
 
-A module-level value because the hosted app is imported by name and finds the engines by itself; the functions host
-sets it before it indexes the app, and again when a test restarts the engines under an app that is already indexed.
+A module-level value because the hosted app is imported by name and finds the engines by itself. Set when an
+instance starts, and again when a test restarts the engines under an app that is already indexed.
 """
 
 from __future__ import annotations

@@ -4,7 +4,7 @@ from collections import Counter
 from contextvars import ContextVar
 
 type Trigger = str
-"""The kind of function a request is made for: http, serviceBus, activity, cosmosDB, timer, orchestration, or none."""
+"""Of the function for which a request is made: http, serviceBus, activity, cosmosDB, timer, ... or none."""
 
 current_trigger: ContextVar[Trigger] = ContextVar("current_trigger", default="none")
 """Set by the functions host around each invocation."""
@@ -23,8 +23,7 @@ class Metrics:
         self.counts["messages", entity] += number
 
     def durable_action(self, kind: str) -> None:
-        """Counted as the Durable Task Scheduler bills: a start 1, an activity 2 (scheduled, completed), a timer, an
-        event raised, a sub-orchestration."""
+        """As the Durable Task Scheduler bills: a start, an activity scheduled and completed, a timer, ..."""
         self.counts["durable", kind] += 1
 
     def total(self, name: str) -> int:

@@ -1,8 +1,9 @@
-"""An event loop whose time is simulated: when nothing is ready it jumps to the next timer instead of waiting.
+"""An event loop whose time is simulated: when nothing is ready it jumps to the next timer without waiting.
 
-Everything that runs on asyncio (the engines, the unmodified function app, its `asyncio.sleep`) then runs hours in
-seconds, in one order that depends on nothing but the program and its seed. No threads: work handed to an executor
-would be overtaken by the clock, so the store commits inline and the functions host runs orchestrators inline.
+Everything that runs on asyncio (the engines, the unmodified function app, its `asyncio.sleep`) then runs
+hours in seconds, in one order that depends on nothing but the program and its seed. No threads: work handed
+to an executor would be overtaken by the clock, so the store commits inline and the functions host runs
+orchestrators inline.
 """
 
 import asyncio
@@ -22,7 +23,7 @@ class _JumpingSelector(selectors.SelectSelector):
         ready = super().select(0)
         if not ready:
             if timeout is None:
-                raise DeadlockError("nothing is ready and no timer is set: the simulation would wait for ever")
+                raise DeadlockError("nothing is ready and no timer is set: it would wait for ever")
             self.now += max(timeout, 0.0)
         return ready
 
@@ -40,13 +41,13 @@ class SimulatedLoop(asyncio.SelectorEventLoop):
         return self._jumping.now
 
     def run_in_executor[*Ts, R](
-        self, executor: Any, func: Callable[[*Ts], R], *args: *Ts
+        self, executor: object, func: Callable[[*Ts], R], *args: *Ts
     ) -> asyncio.Future[R]:
         """Run at once, on this thread: see the module's docstring."""
         future: asyncio.Future[R] = self.create_future()
         try:
             future.set_result(func(*args))
-        except Exception as error:  # noqa: BLE001  (handed to whoever awaits the future)
+        except Exception as error:
             future.set_exception(error)
         return future
 

@@ -85,10 +85,12 @@ class Activities:
                 task.name, task.input, task.instance_id, task.traceparent
             )
             event = history.task_completed(history.timestamp(self._clock.time()), task.task_id, result)
+            succeeded = True
         except FunctionFailed as failure:
             reason = f"Activity function '{task.name}' failed: {failure.message}"
             at = history.timestamp(self._clock.time())
             event = history.task_failed(at, task.task_id, reason, failure.details)
+            succeeded = False
         except Exception:
             # A fault of the host, not of the function: the task is given back and run again.
             log.exception("activity %s of %s could not be run", task.name, task.instance_id)
@@ -96,7 +98,7 @@ class Activities:
             return
         finally:
             self.let_go(1)
-        self._ended(EndedActivity(task, event))
+        self._ended(EndedActivity(task, event, succeeded))
 
     async def _give_back(self, task: ActivityTask) -> None:
         await asyncio.sleep(_RETRY_SECONDS)

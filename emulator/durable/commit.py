@@ -34,12 +34,17 @@ def new_execution_id(random: Random) -> str:
 
 def send(transaction: Transaction, instance_id: str, execution_id: str | None, event: str) -> bool:
     """Give an unfinished instance an event. False: it is finished or gone, and the event dropped."""
+    transaction.wake(WAKE_ORCHESTRATIONS)
+    return leave(transaction, instance_id, execution_id, event)
+
+
+def leave(transaction: Transaction, instance_id: str, execution_id: str | None, event: str) -> bool:
+    """As `send`, for an event that can wait for the next: nobody is woken."""
     sent = transaction.execute(
         "INSERT INTO durable_messages (instance_id, execution_id, event) SELECT instance_id, ?, ? "
         f"FROM durable_instances WHERE instance_id = ? AND status IN {UNFINISHED}",
         (execution_id, event, instance_id),
     )
-    transaction.wake(WAKE_ORCHESTRATIONS)
     return sent.rowcount == 1
 
 
@@ -54,10 +59,16 @@ def end_activity(transaction: Transaction, task: ActivityTask, owner: str) -> No
         raise LeaseLost(task)
 
 
-def record_ended(transaction: Transaction, ended: EndedActivity, owner: str) -> None:
-    """Leave the event as a message. Raises LeaseLost."""
+def record_ended(
+    transaction: Transaction, ended: EndedActivity, owner: str, *, patient: bool = False
+) -> None:
+    """Leave the event as a message, for whoever runs the next episode if it is a patient one.
+
+    Raises LeaseLost.
+    """
     end_activity(transaction, ended.task, owner)
-    send(transaction, ended.task.instance_id, ended.task.execution_id, ended.event)
+    give = leave if patient else send
+    give(transaction, ended.task.instance_id, ended.task.execution_id, ended.event)
 
 
 def delete_instances(transaction: Transaction, ids: Iterable[str]) -> None:

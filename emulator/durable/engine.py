@@ -224,14 +224,35 @@ class DurableEngine:
 
     def _activity_ended(self, ended: EndedActivity) -> None:
         self.metrics.durable_action("activity")
-        self._ended.setdefault(ended.task.instance_id, []).append(ended)
-        self.ready(ended.task.instance_id)
+        instance_id = ended.task.instance_id
+        instance = self._instances.get(instance_id)
+        if (
+            ended.succeeded
+            and instance is not None
+            and instance.execution_id == ended.task.execution_id
+            and instance_id not in self._busy
+            and instance_id not in self._queued
+            and instance.patience.waits_on(ended.task.task_id)
+        ):
+            self.work.start(self._leave(ended, instance))
+            return
+        self._ended.setdefault(instance_id, []).append(ended)
+        self.ready(instance_id)
 
-    async def _record_ended(self, *activities: EndedActivity) -> None:
+    async def _leave(self, ended: EndedActivity, instance: Instance) -> None:
+        """Record it for the episode that something else will lead to; see `replay.Patience`."""
+        instance_id, episode_before = instance.instance_id, instance.episode
+        await self._record_ended(ended, patient=True)
+        if self._instances.get(instance_id) is not instance or instance.episode != episode_before:
+            self.ready(instance_id)  # the episode came first
+        elif instance_id in self._busy:
+            self._again.add(instance_id)
+
+    async def _record_ended(self, *activities: EndedActivity, patient: bool = False) -> None:
         for ended in activities:
             try:
                 await self.store.write(
-                    partial(commit.record_ended, ended=ended, owner=self._activities.owner)
+                    partial(commit.record_ended, ended=ended, owner=self._activities.owner, patient=patient)
                 )
             except LeaseLost:
                 continue  # whoever has the lease now tells the same
@@ -341,6 +362,7 @@ class DurableEngine:
             instance.episode += 1
             instance.status = outcome.status
             instance.custom_status = outcome.custom_status
+            instance.patience = outcome.patience
             if outcome.new:
                 instance.append(outcome.new, outcome.events)
             self.remember(instance)

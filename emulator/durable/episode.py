@@ -17,7 +17,16 @@ from emulator.durable.instance import (
     parse_events,
 )
 from emulator.durable.invoker import FunctionFailed, Invoker
-from emulator.durable.replay import ACTIVITY, TIMER, Decision, NonDeterministic, Refused, Replayed, replay
+from emulator.durable.replay import (
+    ACTIVITY,
+    TIMER,
+    Decision,
+    NonDeterministic,
+    Patience,
+    Refused,
+    Replayed,
+    replay,
+)
 from emulator.durable.sdk_state import InvalidState, SdkState, parse_failure, parse_state
 from emulator.durable.tasks import EndedActivity
 
@@ -66,6 +75,7 @@ class Outcome:
     """Raw input of the next execution, when there is one."""
     carried: list[str] = field(default_factory=list)
     """Events for the next execution."""
+    patience: Patience = field(default_factory=Patience)
 
 
 def sort_messages(
@@ -201,6 +211,7 @@ def _decide(outcome: Outcome, instance: Instance, state: SdkState, replayed: Rep
         _warn_of_disagreement(instance, state, replayed)
         texts.append(history.orchestrator_completed(at))
         outcome.new = ",".join(texts)
+        outcome.patience = replayed.patient
     elif state.error is not None:
         outcome.new = ",".join(texts)
         message = f"Orchestrator function '{instance.name}' failed: {state.error}"

@@ -6,6 +6,7 @@ from typing import Any
 
 from emulator.durable import history
 from emulator.durable.history import Event
+from emulator.durable.replay import Patience
 from emulator.store import Store
 
 RUNNING = "Running"
@@ -44,6 +45,8 @@ class Instance:
     """The history's events as played, joined by commas."""
     events: list[Event] = field(default_factory=list)
     warned: str = ""
+    patience: Patience = field(default_factory=Patience)
+    """As of the last episode of this process."""
     context_end: str = ""
 
     def context(self, new: str) -> str:

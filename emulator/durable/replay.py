@@ -85,6 +85,24 @@ class Replayed:
     continued: Action | None
     carried: int
     """So many of the external events, the last ones, are for the next execution."""
+    patient: Patience
+
+
+@dataclass(slots=True)
+class Patience:
+    """Activities whose success changes nothing yet, as long as nothing else has come: children of the awaited
+    `WhenAll`, of which more than `spare` are open. The SDK, which awaits the same, would answer what it has
+    answered before."""
+
+    activities: frozenset[int] = frozenset()
+    spare: int = 0
+
+    def waits_on(self, task_id: int) -> bool:
+        """Asked once for each success."""
+        if self.spare < 1 or task_id not in self.activities:
+            return False
+        self.spare -= 1
+        return True
 
 
 class _Task:
@@ -137,6 +155,7 @@ def replay(actions: Sequence[Action], events: Sequence[Event]) -> Replayed:
         open_tasks=[host.decisions[task_id] for task_id in host.open] if at_end else [],
         continued=host.continued,
         carried=carried,
+        patient=host.patience(),
     )
 
 
@@ -178,6 +197,17 @@ class _Host:
             if not task.done:
                 self.current = task
                 return
+
+    def patience(self) -> Patience:
+        awaited = self.current
+        if awaited is None or awaited.any or self.position < len(self.actions):
+            return Patience()
+        children = frozenset(
+            task_id
+            for task_id, task in self.open.items()
+            if task.parent is awaited and task.retry is None and self.decisions[task_id].kind == ACTIVITY
+        )
+        return Patience(children, awaited.remaining - 1)
 
     def raise_event(self, name: str) -> None:
         name = name.lower()

@@ -118,6 +118,18 @@ def install_cached_tuple_class() -> Undo:
     return undo
 
 
+def install_cached_strict_mode() -> Undo:
+    """Let the SDK's JSON codec look into the environment once, and not for every value of every episode."""
+    module: Any = import_module("azure.functions._durable_functions")
+    original = module._is_strict_mode
+    module._is_strict_mode = cache(original)
+
+    def undo() -> None:
+        module._is_strict_mode = original
+
+    return undo
+
+
 def fast_parser(original: Callable[..., datetime]) -> Callable[..., datetime]:
     """Like `original`, for `2027-01-15T08:00:00.123456Z` and `2027-01-15T08:00:00Z` by a shorter way."""
 

@@ -20,3 +20,4 @@ class EndedActivity:
 
     task: ActivityTask
     event: str
+    succeeded: bool

@@ -78,6 +78,7 @@ class Instance:
                 service_bus_messages.install_fast_decoding(),
                 sdk.install_fast_timestamps(),
                 sdk.install_cached_tuple_class(),
+                sdk.install_cached_strict_mode(),
             ]
         await self.engines.bus.start()
         self.engines.documents.start()
