@@ -33,7 +33,9 @@ class WriteTurn(Protocol):
 
     async def acquire(self) -> None: ...
 
-    def release(self) -> None: ...
+    def release(self) -> None:
+        """Called on any thread."""
+        ...
 
 
 class Peers(Protocol):
@@ -284,21 +286,37 @@ class Store:
         try:
             db.execute("BEGIN IMMEDIATE")
             group.run(db)
-            written = db.total_changes != before
+        except Exception as error:
+            self._end_turn()
+            group.fail(error)
+            return group
+        written = db.total_changes != before
+        try:
             if self._commit_inline or not written:
-                db.execute("COMMIT")
+                self._commit()
             else:
                 loop = asyncio.get_running_loop()
-                await loop.run_in_executor(self._commit_thread, db.execute, "COMMIT")
-            group.written = written
-        except Exception as error:
-            if db.in_transaction:
-                db.execute("ROLLBACK")
+                await loop.run_in_executor(self._commit_thread, self._commit)
+        except sqlite3.Error as error:
             group.fail(error)
+        else:
+            group.written = written
+        return group
+
+    def _commit(self) -> None:
+        """On whichever thread: the next process must not wait until this one's loop has time again."""
+        try:
+            self._writer.execute("COMMIT")
+        finally:
+            self._end_turn()
+
+    def _end_turn(self) -> None:
+        try:
+            if self._writer.in_transaction:  # it failed
+                self._writer.execute("ROLLBACK")
         finally:
             if self._turn is not None:
                 self._turn.release()
-        return group
 
     def _next_group(self) -> _Group:
         waiting = self._waiting
