@@ -48,6 +48,7 @@ async def simulated(
     owner: str = "instance-0",
     first: bool = True,
     scan_s: float = 1.0,
+    feed_pace_s: float = 0.1,
     crash_after: int | None = None,
     redeliver: float = 0.0,
     reorder: float = 0.0,
@@ -78,7 +79,13 @@ async def simulated(
         ),
         clock=LoopClock(asyncio.get_running_loop()),
         random=random,
-        options=HostOptions(owner=owner, base_url=_BASE_URL, first_instance=first, scan_s=scan_s),
+        options=HostOptions(
+            owner=owner,
+            base_url=_BASE_URL,
+            first_instance=first,
+            scan_s=scan_s,
+            feed_pace_s=feed_pace_s,
+        ),
         faults=Faults(random, redeliver=redeliver, reorder=reorder) if redeliver or reorder else None,
     )
     run = Simulated(instance, crashed)
