@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import json
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -109,7 +110,7 @@ async def start(
     )
 
     def work(transaction: Transaction) -> str | None:
-        engine.work.mine()
+        engine.ask_for_help(transaction)
         return commit.create_instance(transaction, instance, now)
 
     running = await engine.store.write(work)
@@ -137,7 +138,7 @@ async def raise_event(engine: DurableEngine, instance_id: str, name: str, data: 
     event = history.event_raised(history.timestamp(engine.clock.time()), name, data)
 
     def work(transaction: Transaction) -> None:
-        engine.work.mine()
+        engine.ask_for_help(transaction)
         if not commit.send(transaction, instance_id, None, event):
             _unfinished(transaction, instance_id)
 
@@ -174,7 +175,7 @@ async def _control(
                 f"Cannot {verb} the orchestration instance {instance_id} "
                 f"because instance is in the {status} state."
             )
-        engine.work.mine()
+        engine.ask_for_help(transaction)
         commit.send(transaction, instance_id, None, event)
 
     await engine.store.write(work)
@@ -222,16 +223,15 @@ async def purge(engine: DurableEngine, instance_id: str) -> int:
 
 async def purge_by(engine: DurableEngine, condition: Filter) -> int:
     """Delete the finished instances that meet `condition`; returns how many."""
-
-    def work(transaction: Transaction) -> int:
-        where, parameters = _where(condition)
-        rows = transaction.execute(
-            f"SELECT instance_id FROM durable_instances WHERE {where} AND status IN {FINISHED}", parameters
-        ).fetchall()
-        commit.delete_instances(transaction, [instance_id for (instance_id,) in rows])
-        return len(rows)
-
-    return await engine.store.write(work)
+    where, parameters = _where(condition)
+    rows = await engine.store.scan(
+        f"SELECT instance_id FROM durable_instances WHERE {where} AND status IN {FINISHED}", parameters
+    )
+    purged = 0
+    for (instance_id,) in rows:
+        with suppress(NotFound):  # somebody else was faster
+            purged += await purge(engine, instance_id)
+    return purged
 
 
 def look_up(engine: DurableEngine, instance_id: str) -> Status | None:

@@ -34,12 +34,6 @@ def new_execution_id(random: Random) -> str:
 
 def send(transaction: Transaction, instance_id: str, execution_id: str | None, event: str) -> bool:
     """Give an unfinished instance an event. False: it is finished or gone, and the event dropped."""
-    transaction.wake(WAKE_ORCHESTRATIONS)
-    return leave(transaction, instance_id, execution_id, event)
-
-
-def leave(transaction: Transaction, instance_id: str, execution_id: str | None, event: str) -> bool:
-    """As `send`, for an event that can wait for the next: nobody is woken."""
     sent = transaction.execute(
         "INSERT INTO durable_messages (instance_id, execution_id, event) SELECT instance_id, ?, ? "
         f"FROM durable_instances WHERE instance_id = ? AND status IN {UNFINISHED}",
@@ -59,16 +53,10 @@ def end_activity(transaction: Transaction, task: ActivityTask, owner: str) -> No
         raise LeaseLost(task)
 
 
-def record_ended(
-    transaction: Transaction, ended: EndedActivity, owner: str, *, patient: bool = False
-) -> None:
-    """Leave the event as a message, for whoever runs the next episode if it is a patient one.
-
-    Raises LeaseLost.
-    """
+def record_ended(transaction: Transaction, ended: EndedActivity, owner: str) -> None:
+    """Leave the event as a message. Raises LeaseLost."""
     end_activity(transaction, ended.task, owner)
-    give = leave if patient else send
-    give(transaction, ended.task.instance_id, ended.task.execution_id, ended.event)
+    send(transaction, ended.task.instance_id, ended.task.execution_id, ended.event)
 
 
 def delete_instances(transaction: Transaction, ids: Iterable[str]) -> None:
@@ -118,7 +106,6 @@ def _send_start(transaction: Transaction, instance: Instance, now: float) -> Non
         "INSERT INTO durable_messages (instance_id, execution_id, event) VALUES (?, ?, ?)",
         (instance.instance_id, instance.execution_id, started),
     )
-    transaction.wake(WAKE_ORCHESTRATIONS)
 
 
 def commit_episode(

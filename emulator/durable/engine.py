@@ -11,7 +11,6 @@ import logging
 from collections import OrderedDict, deque
 from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import partial
 from itertools import chain
 from random import Random
 
@@ -42,6 +41,7 @@ log = logging.getLogger("emulator.durable")
 
 _SCAN_LIMIT = 1000
 _RETRY_SECONDS = 1.0
+_WAITING = "SELECT instance_id FROM durable_messages WHERE sequence <= ? ORDER BY sequence LIMIT ?"
 _REMEMBERED = 2000
 """Instances whose history stays in memory between episodes."""
 
@@ -86,7 +86,7 @@ class DurableEngine:
             work=self.work,
             ended=self._activity_ended,
         )
-        self._timers = Timers(store, clock, self.work, self.ready)
+        self._timers = Timers(store, clock, self.work, self.ready, self.ask_for_help)
         self._ready: deque[str] = deque()
         self._queued: set[str] = set()
         self._busy: set[str] = set()
@@ -106,7 +106,7 @@ class DurableEngine:
             self.store.listen(WAKE_ORCHESTRATIONS, self._on_orchestrations)
             self.store.listen(WAKE_ACTIVITIES, self._on_activities)
         await self._activities.release(self._activities.owner)
-        self._take_waiting("oldest", _SCAN_LIMIT)
+        self._take_waiting(_WAITING, 1 << 62, _SCAN_LIMIT)
         self._activities.claim_soon()
         self._timers.look()
         self._scan_later()
@@ -142,6 +142,11 @@ class DurableEngine:
             self._queued.add(instance_id)
             self._ready.append(instance_id)
             self._drain_soon()
+
+    def ask_for_help(self, transaction: Transaction) -> None:
+        """Part of a write that leaves events: tell the others when there is no free place here."""
+        if self._free() <= len(self._ready):
+            transaction.wake(WAKE_ORCHESTRATIONS)
 
     async def handle_http(
         self, method: str, path: str, query: Mapping[str, str], headers: Mapping[str, str], body: bytes
@@ -180,10 +185,12 @@ class DurableEngine:
         return self.options.max_concurrent_orchestrators - len(self._busy) if self.work.running else 0
 
     def _on_orchestrations(self) -> bool:
+        """An engine without a free place has left events. The newest, because it begins with the oldest."""
         free = self._free() - len(self._ready)
-        if not self.work.was_mine() and free > 0:
-            # The newest, because who asked for help begins with the oldest.
-            self._take_waiting("newest", free)
+        if free > 0:
+            self._take_waiting(
+                "SELECT instance_id FROM durable_messages ORDER BY sequence DESC LIMIT ?", free
+            )
         return free > 0
 
     def _on_activities(self) -> bool:
@@ -192,14 +199,8 @@ class DurableEngine:
         self._activities.claim_soon()
         return self._activities.free() > 0
 
-    def _take_waiting(self, which: str, limit: int, up_to: int | None = None) -> None:
-        order = "ASC" if which == "oldest" else "DESC"
-        rows = self.store.read(
-            "SELECT instance_id, max(sequence) AS last FROM durable_messages WHERE sequence <= ? "
-            f"GROUP BY instance_id ORDER BY last {order} LIMIT ?",
-            (1 << 62 if up_to is None else up_to, limit),
-        )
-        for instance_id, _ in rows:
+    def _take_waiting(self, sql: str, *parameters: int) -> None:
+        for (instance_id,) in self.store.read(sql, parameters):
             self.ready(instance_id)
 
     def _scan_later(self) -> None:
@@ -211,7 +212,7 @@ class DurableEngine:
         """The net: what has waited since the scan before was lost by whoever was told of it."""
         try:
             if self._free() > 0:
-                self._take_waiting("oldest", _SCAN_LIMIT, self._scanned_to)
+                self._take_waiting(_WAITING, self._scanned_to, _SCAN_LIMIT)
             self._scanned_to = self.store.read("SELECT coalesce(max(sequence), 0) FROM durable_messages")[0][
                 0
             ]
@@ -241,19 +242,24 @@ class DurableEngine:
 
     async def _leave(self, ended: EndedActivity, instance: Instance) -> None:
         """Record it for the episode that something else will lead to; see `replay.Patience`."""
-        instance_id, episode_before = instance.instance_id, instance.episode
+        instance_id, state = instance.instance_id, (instance.execution_id, instance.episode)
         await self._record_ended(ended, patient=True)
-        if self._instances.get(instance_id) is not instance or instance.episode != episode_before:
-            self.ready(instance_id)  # the episode came first
-        elif instance_id in self._busy:
-            self._again.add(instance_id)
+        found = self.store.read(
+            "SELECT execution_id, episode FROM durable_instances WHERE instance_id = ?", (instance_id,)
+        )
+        if instance_id in self._busy or found != [state]:
+            self.ready(instance_id)  # the episode came first, here or in another process
 
     async def _record_ended(self, *activities: EndedActivity, patient: bool = False) -> None:
         for ended in activities:
+
+            def work(transaction: Transaction, ended: EndedActivity = ended) -> None:
+                if not patient:
+                    self.ask_for_help(transaction)
+                commit.record_ended(transaction, ended, self._activities.owner)
+
             try:
-                await self.store.write(
-                    partial(commit.record_ended, ended=ended, owner=self._activities.owner, patient=patient)
-                )
+                await self.store.write(work)
             except LeaseLost:
                 continue  # whoever has the lease now tells the same
 
@@ -322,7 +328,8 @@ class DurableEngine:
         tasks: list[ActivityTask] = []
 
         def work(transaction: Transaction) -> list[ActivityTask]:
-            self.work.mine()
+            if outcome.continued_input is not None or outcome.sub_orchestrations or instance.parent:
+                self.ask_for_help(transaction)
             if held:
                 self._activities.lease(transaction)
             return commit.commit_episode(

@@ -14,11 +14,19 @@ _EARLIEST_SECONDS = 0.001
 
 
 class Timers:
-    def __init__(self, store: Store, clock: Clock, work: Work, ready: Callable[[str], None]) -> None:
+    def __init__(
+        self,
+        store: Store,
+        clock: Clock,
+        work: Work,
+        ready: Callable[[str], None],
+        ask_for_help: Callable[[Transaction], None],
+    ) -> None:
         self._store = store
         self._clock = clock
         self._work = work
         self._ready = ready
+        self._ask_for_help = ask_for_help
         self._handle: asyncio.TimerHandle | None = None
         self._due = float("inf")
         self._firing = False
@@ -75,7 +83,8 @@ class Timers:
             "ORDER BY due LIMIT ?",
             (now, _AT_ONCE),
         ).fetchall()
-        self._work.mine()
+        if rows:
+            self._ask_for_help(transaction)
         at = history.timestamp(now)
         for instance_id, task_id, execution_id, fire_at in rows:
             transaction.execute(

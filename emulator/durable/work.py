@@ -1,10 +1,12 @@
-"""The asyncio tasks of one engine, and which wake-ups came from its own writes."""
+"""The asyncio tasks of one engine."""
 
 import asyncio
+import contextvars
 import logging
 from collections.abc import Coroutine
-from contextvars import Context
 from typing import Any
+
+from emulator.store import StoreStopped
 
 log = logging.getLogger("emulator.durable")
 
@@ -13,11 +15,15 @@ class Work:
     def __init__(self) -> None:
         self.running = False
         self._tasks: set[asyncio.Task[None]] = set()
-        self._mine = False
+        self._context = contextvars.Context()
 
     def start(self, work: Coroutine[Any, Any, None]) -> None:
-        """Run `work` at once up to its first wait, in a context of its own; its errors are logged."""
-        task = asyncio.Task(work, loop=asyncio.get_running_loop(), context=Context(), eager_start=True)
+        """Run `work` at once up to its first wait; its errors are logged.
+
+        In a context of its own: what caused it has bound its own order, trace and trigger to its context.
+        """
+        loop = asyncio.get_running_loop()
+        task = asyncio.Task(work, loop=loop, eager_start=True, context=self._context.copy())
         if task.done():
             self._ended(task)
         else:
@@ -26,7 +32,8 @@ class Work:
 
     def _ended(self, task: asyncio.Task[None]) -> None:
         self._tasks.discard(task)
-        if not task.cancelled() and (error := task.exception()) is not None:
+        error = None if task.cancelled() else task.exception()
+        if error is not None and not isinstance(error, StoreStopped):
             log.error("the durable engine failed", exc_info=error)
 
     async def stop(self, grace: float) -> None:
@@ -37,12 +44,3 @@ class Work:
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
-
-    def mine(self) -> None:
-        """Called within a write that wakes: this engine knows by itself what became ready."""
-        self._mine = True
-
-    def was_mine(self) -> bool:
-        """Called by a listener: did the commit hold a write of this engine?"""
-        mine, self._mine = self._mine, False
-        return mine

@@ -89,30 +89,29 @@ def client_of(engine: DurableEngine) -> DurableOrchestrationClient:
     return DurableOrchestrationClient(engine.client_binding(BASE_URL))
 
 
-async def until(condition: Callable[[], Any], seconds: float = 3600.0) -> Any:
-    """The first true value of `condition`, looked at every simulated tenth of a second."""
-    for _ in range(int(seconds * 10)):
+async def until(condition: Callable[[], Any], seconds: float = 3600.0, every: float = 0.1) -> Any:
+    """The first true value of `condition`."""
+    for _ in range(int(seconds / every)):
         value = condition()
         if value:
             return value
-        await asyncio.sleep(0.1)
+        await asyncio.sleep(every)
     raise AssertionError("the condition did not come true")
 
 
 FINISHED = ("Completed", "Failed", "Terminated")
 
 
-async def ended(engine: DurableEngine, instance_id: str, seconds: float = 3600.0) -> dict[str, Any]:
-    """The status of an instance that has ended."""
-
-    async def look() -> dict[str, Any]:
+async def ended(
+    engine: DurableEngine, instance_id: str, seconds: float = 3600.0, every: float = 0.1
+) -> dict[str, Any]:
+    """The status of an instance, when it has ended."""
+    status = None
+    for _ in range(int(seconds / every)):
         path = f"/runtime/webhooks/durabletask/instances/{instance_id}"
         answer = await engine.handle_http("GET", path, {}, {}, b"")
-        return json.loads(answer.body)
-
-    for _ in range(int(seconds * 10)):
-        status = await look()
-        if status["runtimeStatus"] in FINISHED:
+        status = json.loads(answer.body) if answer.body else None
+        if status is not None and status["runtimeStatus"] in FINISHED:
             return status
-        await asyncio.sleep(0.1)
+        await asyncio.sleep(every)
     raise AssertionError(f"{instance_id} has not ended: {status}")
