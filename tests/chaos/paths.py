@@ -33,6 +33,10 @@ class SagaPath:
     submissions: int = 1
     sees: str = "orders.created"
 
+    def end(self, cancellation: int | None = None) -> tuple[str, str]:
+        """The status and reason due, given how a cancellation was answered."""
+        return ("completed", "") if cancellation == 409 else (self.ends, self.reason)
+
     @property
     def order(self) -> NewOrder:
         return NewOrder(
@@ -76,6 +80,21 @@ PATHS = (
 )
 
 
+def path(name: str) -> SagaPath:
+    (found,) = [each for each in PATHS if each.name == name]
+    return found
+
+
+MIX = (
+    *[path("completed")] * 4,
+    path("out_of_stock"),
+    path("card_declined"),
+    path("carrier_refuses"),
+    path("cancelled_at_once"),
+)
+"""What customers buy where many do, each as likely as the others; none takes long of itself."""
+
+
 @dataclass
 class Customer:
     """Sends until it is answered, as any client does whose connection broke; remembers the answers.
@@ -109,9 +128,7 @@ class Customer:
 
     def disappointments(self, orders: dict[str, OrderFacts]) -> list[str]:
         """Where an order did not end as it must."""
-        due = (self.path.ends, self.path.reason)
-        if self.cancelled == 409:
-            due = ("completed", "")
+        due = self.path.end(self.cancelled)
         return [
             f"{id} is {orders[id].status} for {orders[id].reason!r}, {due} is due"
             for id in self.accepted & orders.keys()

@@ -1,0 +1,161 @@
+"""Real processes under load, killed with kill -9.
+
+The two scenarios run side by side, since they mostly wait: what a dead instance had locked is free after
+30 s, the change feed that it read after 60 s, as in Azure.
+"""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from pathlib import Path
+from random import Random
+
+import pytest
+
+from tests.chaos.paths import MIX, SagaPath
+from tools.api import Api, ApiError, connect
+from tools.emulator_process import Emulator, running
+from tools.evidence import order_facts, read_evidence
+from tools.scratch import settle
+
+pytestmark = pytest.mark.slow
+
+SECONDS = 20.0
+KILLS = 3
+RATES = {"alone": 20.0, "of two": 10.0}
+"""Orders a second, by who is killed."""
+ENDED_S = 120.0
+"""By then all must have ended."""
+
+SETTINGS = {
+    "ORDERFLOW_LOG_LEVEL": "WARNING",
+    # Three attempts wait 70 s: a kill makes nobody give a step up.
+    "ORDERFLOW_STEP_TIMEOUT_SECONDS": "10",
+    "ORDERFLOW_STEP_ATTEMPTS": "3",
+    "ORDERFLOW_IDLE_SECONDS": "20",
+}
+
+type End = tuple[str, str]
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """due: the status and reason with which each accepted order must end; ends: those it has."""
+
+    due: dict[str, End]
+    ends: dict[str, End]
+    violations: list[str]
+    dead_lettered: int
+    parked: int
+    log: str
+
+
+async def buy(api: Api, key: str, way: SagaPath, due: dict[str, End]) -> None:
+    """The client repeats a request without an answer, with the same key."""
+    order = await api.submit(way.order, key)
+    due[order.id] = way.end()
+    if way.cancel_at is not None:
+        try:
+            await api.cancel(order.id)
+        except ApiError as refusal:
+            due[order.id] = way.end(refusal.status)
+
+
+async def load(api: Api, rate: float, seed: int, due: dict[str, End]) -> None:
+    chance = Random(seed)
+    async with asyncio.TaskGroup() as customers:
+        for number in range(round(rate * SECONDS)):
+            customers.create_task(buy(api, f"key-{number}", chance.choice(MIX), due))
+            await asyncio.sleep(1 / rate)
+
+
+async def kill_thrice(emulator: Emulator) -> None:
+    """At a moment of each third of the load."""
+    chance = Random(11)
+    third = SECONDS / KILLS
+    for _ in range(KILLS):
+        before = chance.uniform(0.4, 0.9) * third
+        await asyncio.sleep(before)
+        await emulator.kill(0)
+        await asyncio.sleep(third - before)
+
+
+async def kill_one_of_two(emulator: Emulator) -> None:
+    await asyncio.sleep(SECONDS / 2)
+    await emulator.kill(1)
+
+
+async def scenario(
+    state: Path,
+    kills: Callable[[Emulator], Awaitable[None]],
+    *,
+    rate: float,
+    instances: int,
+    options: tuple[str, ...] = (),
+) -> Outcome:
+    due: dict[str, End] = {}
+    async with running(state, instances=instances, settings=SETTINGS, options=options) as emulator:
+        async with connect(emulator.url) as api:
+            await api.load_stock({"GLASS": 999, "VASE": 999})
+            await asyncio.gather(load(api, rate, instances, due), kills(emulator))
+        violations = await settle(state, due, ENDED_S)
+    found = read_evidence(state, accepted=due)
+    orders = [order_facts(stream, events) for stream, events in found.streams("orders").items()]
+    return Outcome(
+        due=due,
+        ends={order.id: (order.status, order.reason) for order in orders},
+        violations=[str(violation) for violation in violations],
+        dead_lettered=sum(account.dead_lettered for account in found.messages.values()),
+        parked=found.messages["parked"].accepted,
+        log=emulator.log.read_text(),
+    )
+
+
+@pytest.fixture(scope="module")
+def outcomes(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Outcome]:
+    async def both() -> dict[str, Outcome]:
+        async with asyncio.TaskGroup() as group:
+            alone = group.create_task(
+                scenario(tmp_path_factory.mktemp("alone"), kill_thrice, rate=RATES["alone"], instances=1)
+            )
+            of_two = group.create_task(
+                scenario(
+                    tmp_path_factory.mktemp("of-two"),
+                    kill_one_of_two,
+                    rate=RATES["of two"],
+                    instances=2,
+                    options=("--no-restart",),
+                )
+            )
+        return {"alone": alone.result(), "of two": of_two.result()}
+
+    return asyncio.run(both())
+
+
+def test_an_instance_alone_was_killed_three_times_and_restarted(outcomes: dict[str, Outcome]) -> None:
+    log = outcomes["alone"].log
+    assert log.count("instance 0 ended with code -9") == KILLS
+    assert log.count("instance 0 runs again") == KILLS
+
+
+def test_of_two_instances_one_was_killed_and_stayed_dead(outcomes: dict[str, Outcome]) -> None:
+    log = outcomes["of two"].log
+    assert log.count("instance 1 ended with code -9") == 1
+    assert "runs again" not in log
+
+
+@pytest.mark.parametrize("killed", ["alone", "of two"])
+def test_every_order_that_was_accepted_ends_as_it_must(killed: str, outcomes: dict[str, Outcome]) -> None:
+    outcome = outcomes[killed]
+    assert len(outcome.due) == round(RATES[killed] * SECONDS)
+    assert outcome.ends == outcome.due
+
+
+@pytest.mark.parametrize("killed", ["alone", "of two"])
+def test_every_invariant_holds_in_the_end(killed: str, outcomes: dict[str, Outcome]) -> None:
+    assert outcomes[killed].violations == []
+
+
+@pytest.mark.parametrize("killed", ["alone", "of two"])
+def test_no_message_is_given_up(killed: str, outcomes: dict[str, Outcome]) -> None:
+    assert (outcomes[killed].parked, outcomes[killed].dead_lettered) == (0, 0)
