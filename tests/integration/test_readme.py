@@ -136,12 +136,12 @@ def rows(page: Path, first: str) -> list[list[str]]:
     for line in lines[at + 2 :]:
         if not line.startswith("|"):
             break
-        found.append([cell.strip().strip("`") for cell in line.strip("|").split(" | ")])
+        found.append([cell.strip().strip("`") for cell in line.strip("| ").split(" | ")])
     return found
 
 
 def test_the_settings_are_those_of_the_code() -> None:
-    table = {name.strip(): default for name, default, _ in rows(PAGES[0], "setting")}
+    table = {name: default for name, default, _ in rows(PAGES[0], "setting")}
     code = set(re.findall(r'"(ORDERFLOW_\w+)"', (PROJECT / "core" / "settings.py").read_text()))
     assert table.keys() == code
     seen = set()
@@ -160,13 +160,18 @@ def test_the_settings_are_those_of_the_code() -> None:
     assert seen == set(Settings.__slots__)
 
 
+def test_the_flags_are_those_of_the_emulator() -> None:
+    code = set(re.findall(r'"(--[a-z-]+)"', (PROJECT / "emulator" / "cli.py").read_text()))
+    assert {flag for flag, _ in rows(PROJECT / "docs" / "emulator.md", "flag")} == code
+
+
 def test_the_log_messages_are_those_of_the_code() -> None:
     """NAME stands for what the code puts in."""
     sources = "".join(
         file.read_text() for folder in code_folders() for file in (PROJECT / folder).rglob("*.py")
     )
     for messages, *_ in rows(PROJECT / "docs" / "operations.md", "message"):
-        for message in re.split("`, `", messages.strip().strip("`")):
+        for message in re.split("`, `", messages):
             assert f'"{message.replace("NAME", "%s")}' in sources, message
 
 
@@ -187,7 +192,7 @@ print(json.dumps([f"{m.value} /api/{b['route']}" for b in routes for m in b["met
         env=os.environ,
     )
     routes = json.loads(done.stdout.splitlines()[-1])
-    assert sorted(request.strip() for request, _ in rows(PAGES[0], "request")) == sorted(routes)
+    assert sorted(request for request, _ in rows(PAGES[0], "request")) == sorted(routes)
 
 
 def test_every_make_target_that_is_named_is_there() -> None:
