@@ -260,12 +260,14 @@ def _last_raised(instance: Instance, outcome: Outcome, number: int) -> list[str]
 
 def _warn_of_disagreement(instance: Instance, state: SdkState, replayed: Replayed) -> None:
     """In Azure the instance would stand still without a word; say why, once for each cause."""
-    if replayed.waits_for is not None:
+    returned = state.is_done or state.error is not None
+    awaited = replayed.awaited if returned else replayed.waits_for
+    if awaited is not None:
         cause = (
-            f"the orchestrator has gone on, but the host still awaits {_name_of(replayed.waits_for)}. "
+            f"the orchestrator has gone on, but the host still awaits {_name_of(awaited)}. "
             "It goes on when that ends, if it ever does"
         )
-    elif state.is_done or state.error is not None:
+    elif returned:
         names = ", ".join(f"the {task.kind} {task.name or task.fire_at}" for task in replayed.open_tasks)
         cause = (
             f"the orchestrator has returned, but the instance ends only when {names} ends "

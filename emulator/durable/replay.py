@@ -78,8 +78,10 @@ class Replayed:
     next_id: int
     ended: bool
     """Every action has ended, and nothing is open: if the SDK says done, the execution is over."""
+    awaited: Action | None
+    """The top-level action that the host awaits."""
     waits_for: Action | None
-    """The top-level action that the host awaits, when the SDK has already gone past it."""
+    """The same, when the SDK has already gone past it."""
     open_tasks: list[Decision]
     """What keeps an orchestration from ending whose actions have all ended."""
     continued: Action | None
@@ -147,11 +149,13 @@ def replay(actions: Sequence[Action], events: Sequence[Event]) -> Replayed:
         elif kind == history.EXECUTION_STARTED:
             host.advance()
     at_end = host.position == len(actions) and host.current is None
+    awaited = None if host.current is None else actions[host.position - 1]
     return Replayed(
         new=list(host.unconfirmed.values()),
         next_id=host.next_id,
         ended=at_end and not host.open,
-        waits_for=actions[host.position - 1] if host.position < len(actions) else None,
+        awaited=awaited,
+        waits_for=awaited if host.position < len(actions) else None,
         open_tasks=[host.decisions[task_id] for task_id in host.open] if at_end else [],
         continued=host.continued,
         carried=carried,

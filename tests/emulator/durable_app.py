@@ -33,6 +33,7 @@ class App(Invoker):
         self._activities = activities or {}
         self.contexts: list[dict[str, Any]] = []
         self.ran: list[tuple[str, Any]] = []
+        self.traceparents: set[str] = set()
 
     def orchestrators(self) -> frozenset[str]:
         return frozenset(self._orchestrators)
@@ -42,6 +43,7 @@ class App(Invoker):
 
     async def run_orchestrator(self, name: str, context_json: str, traceparent: str) -> str:
         self.contexts.append(json.loads(context_json))
+        self.traceparents.add(traceparent)
         try:
             return self._orchestrators[name](context_json)
         except Exception as error:
@@ -50,6 +52,7 @@ class App(Invoker):
     async def run_activity(self, name: str, input_json: str, instance_id: str, traceparent: str) -> str:
         value = json.loads(input_json)
         self.ran.append((name, value))
+        self.traceparents.add(traceparent)
         try:
             result = self._activities[name](value)
             if isinstance(result, Awaitable):

@@ -57,6 +57,29 @@ def test_activities_in_parallel_run_at_the_same_time(tmp_path):
     run_simulated(main())
 
 
+def test_events_that_wait_together_are_taken_in_one_episode(tmp_path):
+    def fan_out(context):
+        results = yield context.task_all([context.call_activity("wait", number) for number in range(8)])
+        return results
+
+    async def wait(number):
+        await asyncio.sleep(0.1 + number / 10)
+        if number == 5:
+            raise ValueError("five")
+
+    async def main():
+        app = App({"fan_out": fan_out}, {"wait": wait})
+        async with running(tmp_path, app) as (engine, client):
+            await client.start_new("fan_out", "i")
+            # A success changes nothing while others are open; the SDK is told of the failure at once.
+            await asyncio.sleep(0.65)
+            assert len(app.contexts) == 2
+            assert (await ended(engine, "i"))["runtimeStatus"] == "Failed"
+            assert len(app.contexts) == 3
+
+    run_simulated(main())
+
+
 def test_no_more_activities_run_than_allowed(tmp_path):
     busy = []
     most = []

@@ -102,6 +102,19 @@ def test_the_history_tells_what_was_scheduled_with_its_end(tmp_path):
     run_simulated(main())
 
 
+def test_the_trace_of_a_start_is_that_of_all_its_functions(tmp_path):
+    async def main():
+        traced = app()
+        async with running(tmp_path, traced) as (engine, client):
+            headers = {**JSON, "traceparent": "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"}
+            await request(engine, "POST", "orchestrators/waits/i", b"1", headers)
+            await client.raise_event("i", "go")
+            await ended(engine, "i")
+            assert traced.traceparents == {headers["traceparent"]}
+
+    run_simulated(main())
+
+
 @pytest.mark.parametrize(
     ("name", "instance_id", "reason"),
     [
