@@ -2,16 +2,22 @@
 
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Annotated
 
-from core.contracts import contract
+from pydantic import Field
+
+from core.contracts import Id, contract
+
+type Quantity = Annotated[int, Field(lt=2**43)]
+"""So that the sum of 1,000 lines of one SKU stays below 2^53: Cosmos DB keeps larger integers inexactly."""
 
 
 @dataclass(frozen=True, slots=True)
 class ReserveLine:
     """`quantity` is at least 1; one line per SKU."""
 
-    sku: str
-    quantity: int
+    sku: Id
+    quantity: Quantity
 
 
 @contract("inventory.reserve")
@@ -19,7 +25,7 @@ class ReserveLine:
 class Reserve:
     """Hold all lines or none. The holds expire at `expires_at`, never before the saga's deadline."""
 
-    order_id: str
+    order_id: Id
     lines: tuple[ReserveLine, ...]
     expires_at: datetime
 
@@ -45,7 +51,7 @@ class Rejected:
 class Release:
     """Undoes `inventory.reserve`."""
 
-    order_id: str
+    order_id: Id
 
 
 @contract("inventory.released")
