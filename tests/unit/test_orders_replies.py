@@ -5,6 +5,7 @@ import pytest
 from azure.functions.servicebus import ServiceBusMessage
 
 from core.envelope import Envelope, to_message, wrap
+from services.inventory.messages import Reserved
 from services.orders.handlers import Orders, place
 from services.payments.messages import Charge, Charged
 from tests.durable_client import FakeDurableClient
@@ -20,14 +21,15 @@ CHARGED = Charged(ORDER_ID, "pay-1", 215, "GBP")
 
 
 def reply(data: object = CHARGED, order_id: str = ORDER_ID) -> Envelope:
+    answered = f"{order_id}:payments.charge"
     return wrap(
         data,
-        id=f"{COMMAND_ID}:reply",
+        id=f"{answered}:reply",
         source="payments",
         subject=order_id,
         time=START,
         correlation_id=order_id,
-        causation_id=COMMAND_ID,
+        causation_id=answered,
     )
 
 
@@ -111,6 +113,17 @@ async def test_a_reply_for_an_order_that_is_not_there_is_parked() -> None:
     (parked,) = scene.bus.sent["parked"]
     assert parked.properties["reason"] == "subject: there is no such order"
     assert parked.properties["source"] == QUEUE
+
+
+async def test_a_reply_that_is_no_answer_to_the_command_it_names_is_parked() -> None:
+    """The saga that waits for a payment would fail of it."""
+    scene = await Scene().with_order("Running")
+    await scene.receive(reply(Reserved(ORDER_ID)))
+    (parked,) = scene.bus.sent["parked"]
+    assert parked.properties["reason"] == (
+        f"causationid: must be '{ORDER_ID}:inventory.reserve', the command that inventory.reserved answers"
+    )
+    assert scene.client.raised == []
 
 
 async def test_a_command_among_the_replies_is_parked() -> None:

@@ -5,30 +5,39 @@ import azure.functions as func
 
 from core.bus import Bus
 from core.contracts import InvalidContract, contract_name, encode
-from core.envelope import Envelope
-from services.inventory.messages import Rejected, Released, Reserved
+from core.envelope import Envelope, command_id
+from services.inventory.messages import Rejected, Release, Released, Reserve, Reserved
 from services.orders.decider import OrderNotFound
 from services.orders.handlers import Orders, note_late_reply
-from services.payments.messages import Charged, Declined, Refunded
-from services.shipping.messages import ShipmentCancelled, ShipmentCreated, ShipmentRefused
+from services.payments.messages import Charge, Charged, Declined, Refund, Refunded
+from services.shipping.messages import (
+    CancelShipment,
+    CreateShipment,
+    ShipmentCancelled,
+    ShipmentCreated,
+    ShipmentRefused,
+)
 from triggers.sagas import raise_event
 from triggers.service_bus.receiving import receive
 
 QUEUE = "order-replies"
-REPLIES = frozenset(
-    contract_name(reply)
-    for reply in (
-        Reserved,
-        Rejected,
-        Released,
-        Charged,
-        Declined,
-        Refunded,
-        ShipmentCreated,
-        ShipmentRefused,
-        ShipmentCancelled,
+ANSWERED = {
+    contract_name(reply): contract_name(command)
+    for reply, command in (
+        (Reserved, Reserve),
+        (Rejected, Reserve),
+        (Released, Release),
+        (Charged, Charge),
+        (Declined, Charge),
+        (Refunded, Refund),
+        (ShipmentCreated, CreateShipment),
+        (ShipmentRefused, CreateShipment),
+        (ShipmentCancelled, CancelShipment),
     )
-)
+}
+"""The command that a reply answers, by their types."""
+
+REPLIES = frozenset(ANSWERED)
 
 
 def blueprint(orders: Orders, bus: Bus) -> df.Blueprint:
@@ -52,7 +61,12 @@ async def handle_reply(orders: Orders, client: df.DurableOrchestrationClient, re
 
     Without an instance to take it, the reply is noted on the order's stream. Nothing is lost if the saga is
     to be started again: it sends the command again, and the service answers from its inbox.
+
+    Raises InvalidContract for what is no answer to the command that it names: the saga would fail of it.
     """
+    answered = command_id(reply.subject, ANSWERED[reply.type])
+    if reply.causation_id != answered:
+        raise InvalidContract(f"causationid: must be {answered!r}, the command that {reply.type} answers")
     event = {"type": reply.type, "data": encode(reply.data)}
     if not await raise_event(client, reply.subject, reply.causation_id, event):
         try:
