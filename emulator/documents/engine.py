@@ -6,6 +6,7 @@ changed nothing. What can be is checked and serialised before the transaction, w
 
 import asyncio
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Final
 
 from emulator.clock import Clock
@@ -37,6 +38,16 @@ PURGE_INTERVAL_S: Final = 60.0
 _PURGE_ROWS = 1000
 
 
+@dataclass(frozen=True, slots=True)
+class Fault:
+    """See `DocumentsEngine.fail_until`."""
+
+    until: float
+    retry_after_s: float | None
+    one_in: int
+    after_effect: bool
+
+
 class DocumentsEngine:
     def __init__(
         self, store: Store, clock: Clock, containers: Mapping[str, Container], metrics: Metrics
@@ -45,8 +56,8 @@ class DocumentsEngine:
         self._clock = clock
         self._containers = containers
         self._metrics = metrics
-        self._failing_until = 0.0
-        self._failure = (503, 0.0)
+        self._fault: Fault | None = None
+        self._faulty_requests = 0
         self._purger: asyncio.Task[None] | None = None
 
     def start(self) -> None:
@@ -58,13 +69,20 @@ class DocumentsEngine:
             self._purger.cancel()
             self._purger = None
 
-    def fail_until(self, epoch: float, *, retry_after_s: float | None = None) -> None:
-        """A fault for tests: until then every request fails, by 503, or by 429 when `retry_after_s` is given.
+    def fail_until(
+        self,
+        epoch: float,
+        *,
+        retry_after_s: float | None = None,
+        one_in: int = 1,
+        after_effect: bool = False,
+    ) -> None:
+        """A fault for tests: until then requests fail, by 503, or by 429 when `retry_after_s` is given.
 
-        The change feed delivers nothing meanwhile.
+        Of `one_in` requests one fails; when all do, the change feed delivers nothing. `after_effect`: writes
+        take effect and only their answers are lost, reads succeed.
         """
-        self._failing_until = epoch
-        self._failure = (503, 0.0) if retry_after_s is None else (429, retry_after_s)
+        self._fault = Fault(epoch, retry_after_s, one_in, after_effect)
 
     async def create(self, container: str, partition: str, item: Mapping[str, Json]) -> JsonObject:
         """409 when an item of this id is in the partition."""
@@ -139,7 +157,10 @@ class DocumentsEngine:
                     raise
             return rows
 
-        return [None if row is None else as_item(row) for row in await self._store.write(work)]
+        written = await self._store.write(work)
+        if self._fault is not None:
+            self._fail(self._fault, after_effect=True)
+        return [None if row is None else as_item(row) for row in written]
 
     async def query(
         self,
@@ -174,7 +195,8 @@ class DocumentsEngine:
         process writes it. Not a counted request.
         """
         now = self._clock.time()
-        if now < self._failing_until:
+        fault = self._fault
+        if fault is not None and now < fault.until and fault.one_in == 1 and not fault.after_effect:
             return []
         rows = self._store.read(
             "SELECT sequence, ts, body FROM documents "
@@ -218,18 +240,29 @@ class DocumentsEngine:
         target = self._request(container)
         check_partition(partition)
         ready = make_ready(target, partition, operation)
-        return await self._store.write(
+        row = await self._store.write(
             lambda transaction: perform(transaction, target, partition, ready, self._clock.time())
         )
+        if self._fault is not None:
+            self._fail(self._fault, after_effect=True)
+        return row
 
     def _request(self, container: str) -> Container:
         self._metrics.document_request(container)
-        if self._failing_until and self._clock.time() < self._failing_until:
-            status, retry_after_s = self._failure
-            raise RequestFailed(status, "fault injected: the service is not available", None, retry_after_s)
+        if self._fault is not None:
+            self._fail(self._fault, after_effect=False)
         found = self._containers.get(container)
         if found is None:
             raise RequestFailed(
                 400, f"there is no container {container!r}, only {', '.join(self._containers)}"
             )
         return found
+
+    def _fail(self, fault: Fault, *, after_effect: bool) -> None:
+        if after_effect is not fault.after_effect or self._clock.time() >= fault.until:
+            return
+        self._faulty_requests += 1
+        if self._faulty_requests % fault.one_in == 0:
+            status = 503 if fault.retry_after_s is None else 429
+            message = "fault injected: the service is not available"
+            raise RequestFailed(status, message, None, fault.retry_after_s or 0.0)

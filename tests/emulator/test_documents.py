@@ -268,6 +268,24 @@ async def test_a_fault_makes_every_request_fail_until_its_end(
     assert len(everything(engine, "orders")) == 1
 
 
+async def test_a_fault_may_strike_one_request_in_several(engine: DocumentsEngine, clock: HandClock) -> None:
+    await engine.create("orders", "s", {"id": "a", "stream": "s"})
+    engine.fail_until(clock.now + 30, one_in=3)
+    for _ in range(2):
+        await engine.read("orders", "s", "a")
+        await engine.read("orders", "s", "a")
+        await refused(engine.read("orders", "s", "a"), 503)
+    assert len(everything(engine, "orders")) == 1
+
+
+async def test_a_fault_may_lose_the_answer_alone(engine: DocumentsEngine, clock: HandClock) -> None:
+    engine.fail_until(clock.now + 30, after_effect=True)
+    await refused(engine.create("orders", "s", {"id": "a", "stream": "s"}), 503)
+    await refused(engine.batch("orders", "s", [Write("upsert", {"id": "b", "stream": "s"})]), 503)
+    assert {change.item["id"] for change in everything(engine, "orders")} == {"a", "b"}
+    await engine.read("orders", "s", "a")
+
+
 async def test_an_unknown_container_is_refused_by_name(engine: DocumentsEngine) -> None:
     failure = await refused(engine.read("order", "s", "a"), 400)
     assert "'order'" in failure.message
