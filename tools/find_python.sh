@@ -18,7 +18,7 @@ else
     for candidate in python3.13 python3 python \
         "${PYENV_ROOT:-$HOME/.pyenv}"/versions/3.13*/bin/python \
         "${XDG_DATA_HOME:-$HOME/.local/share}"/uv/python/cpython-3.13*/bin/python3.13 \
-        /opt/homebrew/bin/python3.13 /usr/local/bin/python3.13; do
+        /usr/local/bin/python3.13; do
         if is_right "$candidate"; then
             echo "$candidate"
             exit 0
@@ -28,9 +28,8 @@ fi
 
 cat >&2 <<'MESSAGE'
 Orderflow needs Python 3.13, with its venv module. Install one of:
-  https://www.python.org/downloads/    (Windows: inside WSL)
+  https://www.python.org/downloads/    (Linux; on Windows inside WSL)
   apt install python3.13 python3.13-venv
-  brew install python@3.13
   pyenv install 3.13
   uv python install 3.13
 and run make again, or name it: make PYTHON=/path/to/python3.13

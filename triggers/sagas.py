@@ -2,13 +2,23 @@
 
 import azure.durable_functions as df
 
+from core.json import JsonObject
 from core.resilience import TransientError
+from services.orders.policy import SAGA
 
 _ACTIVE = frozenset({"Pending", "Running", "ContinuedAsNew", "Suspended"})
 
 
 class SagaUnreachable(TransientError):
     """The durable extension did not take the request; worth repeating."""
+
+
+async def start(client: df.DurableOrchestrationClient, order_id: str, given: JsonObject) -> None:
+    """Raises SagaUnreachable, also when the saga of this order runs already."""
+    try:
+        await client.start_new(SAGA, order_id, given)
+    except Exception as error:
+        raise SagaUnreachable(f"saga of {order_id} not started: {error}") from error
 
 
 async def is_active(client: df.DurableOrchestrationClient, instance_id: str) -> bool:

@@ -68,12 +68,27 @@ class _Route:
         return parameters if len(path) <= len(self.segments) else None
 
 
+_RESERVED = ("admin", "runtime")
+
+
+def _check_not_reserved(function: Function) -> None:
+    """Azure's host refuses such a function at start: "conflicts with one or more built in routes"."""
+    route = function.trigger.text("route", function.name).strip("/")
+    if route.lower().startswith(_RESERVED):
+        raise AppRefused(
+            f"function {function.name}: the route {route!r} begins with one of {', '.join(_RESERVED)}, "
+            "which the Functions host keeps for itself"
+        )
+
+
 class Routes:
     def __init__(self, functions: Sequence[Function], prefix: str) -> None:
         """Raises AppRefused for a route that the emulator cannot read, and for two that are the same."""
         routes = [
             _route(function, prefix) for function in functions if function.trigger.type == "httpTrigger"
         ]
+        for route in routes:
+            _check_not_reserved(route.function)
         seen: dict[tuple[str, tuple[_Segment, ...]], str] = {}
         for route in routes:
             for method in route.methods:

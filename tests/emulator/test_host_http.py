@@ -72,6 +72,12 @@ def test_a_route_that_is_not_served_is_refused_by_name(route: str) -> None:
         Routes([function("f", route)], "api")
 
 
+@pytest.mark.parametrize("route", ["admin/orders", "Administer", "runtime/x"])
+def test_a_route_that_the_host_of_azure_keeps_for_itself_is_refused_by_name(route: str) -> None:
+    with pytest.raises(AppRefused, match=r"function f: the route .* keeps for itself"):
+        Routes([function("f", route)], "api")
+
+
 def test_two_functions_with_the_same_route_are_refused() -> None:
     with pytest.raises(AppRefused, match="function g: f has the same route"):
         Routes([function("f", "x"), function("g", "x", "GET")], "api")

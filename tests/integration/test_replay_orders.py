@@ -1,23 +1,16 @@
 """Real invoices through the real app on a real emulator."""
 
-import os
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 
+from tests.retail_sample import SAMPLE, needs_sample
 from tools.api import connect
 from tools.emulator_process import PROJECT, running
 from tools.retail import order_of, read_invoices, stock_needed
 from tools.scratch import settle
-
-SAMPLE = Path(
-    os.environ.get("ORDERFLOW_SAMPLE", Path(__file__).parents[3] / "shared/data/online_retail_sample.csv")
-)
-needs_sample = pytest.mark.skipif(
-    not SAMPLE.is_file(), reason="the sample of the public data set is not here (ORDERFLOW_SAMPLE)"
-)
 
 DIRTY = """\
 InvoiceNo,StockCode,Description,Quantity,InvoiceDate,UnitPrice,CustomerID,Country

@@ -1,11 +1,11 @@
 """How an Online Retail file becomes orders, and what the replay says of it."""
 
-import os
 from collections import Counter
 from pathlib import Path
 
 import pytest
 
+from tests.retail_sample import SAMPLE, needs_sample
 from tools.api import OrderView
 from tools.replay import Plan, plain_progress, plan, summary
 from tools.retail import (
@@ -19,9 +19,6 @@ from tools.retail import (
 )
 
 HEADER = "InvoiceNo,StockCode,Description,Quantity,InvoiceDate,UnitPrice,CustomerID,Country"
-SAMPLE = Path(
-    os.environ.get("ORDERFLOW_SAMPLE", Path(__file__).parents[3] / "shared/data/online_retail_sample.csv")
-)
 
 
 def written(tmp_path: Path, *rows: str, header: str = HEADER, encoding: str = "utf-8") -> Path:
@@ -188,7 +185,7 @@ def test_plain_progress_says_rate_and_time_left_now_and_then() -> None:
     ]
 
 
-@pytest.mark.skipif(not SAMPLE.is_file(), reason="the sample of the public data set is not here")
+@needs_sample
 def test_the_sample_has_307_orders_and_93_skips() -> None:
     found = read_invoices(SAMPLE)
     planned = plan(found)

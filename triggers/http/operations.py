@@ -12,12 +12,12 @@ from core.documents import BadDocumentRequest
 from core.read_models import ReadModel, rebuild
 from core.telemetry import root_traceparent
 from services.orders.handlers import Orders
-from services.orders.policy import OPERATOR_EVENT, SAGA, Policy, start_input
+from services.orders.policy import OPERATOR_EVENT, Policy, start_input
 from services.orders.state import TERMINAL
 from services.orders.views import read_order
 from triggers.http.bodies import path_identifier
 from triggers.http.problem import BadRequest, FieldError, answer, answering
-from triggers.sagas import raise_event
+from triggers.sagas import raise_event, start
 
 
 class OrderEnded(Rejection):
@@ -54,7 +54,7 @@ async def _retry(
     if order["status"] in TERMINAL:
         raise OrderEnded(order["status"])
     if not await raise_event(client, order_id, OPERATOR_EVENT, {}):
-        await client.start_new(SAGA, order_id, start_input(policy, root_traceparent(order_id)))
+        await start(client, order_id, start_input(policy, root_traceparent(order_id)))
     return answer(order, HTTPStatus.ACCEPTED)
 
 

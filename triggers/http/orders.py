@@ -14,12 +14,12 @@ from core.json import JsonObject
 from core.telemetry import bind, child_traceparent, root_traceparent
 from services.orders import handlers, views
 from services.orders.handlers import Orders
-from services.orders.policy import CANCEL_EVENT, SAGA, Policy, start_input
+from services.orders.policy import CANCEL_EVENT, Policy, start_input
 from services.orders.state import CANCELLABLE, TERMINAL, Status
 from triggers.http.bodies import path_identifier, query_identifier, read_body, whole_number
 from triggers.http.order_requests import CancelOrder, PlaceOrder
 from triggers.http.problem import BadRequest, FieldError, answer, answering
-from triggers.sagas import is_active
+from triggers.sagas import SagaUnreachable, is_active, start
 
 LONGEST_WAIT_S = 30
 FIRST_POLL_S = 0.05
@@ -96,8 +96,8 @@ async def _start(
     """
     try:
         if certainly_new or not await is_active(client, order_id):
-            await client.start_new(SAGA, order_id, given)
-    except Exception:
+            await start(client, order_id, given)
+    except SagaUnreachable:
         logger.warning("saga not started, left to the timer", exc_info=True)
 
 

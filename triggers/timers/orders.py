@@ -11,8 +11,8 @@ from core.resilience import retry_transient
 from core.telemetry import bind, log, root_traceparent
 from services.orders.handlers import Orders
 from services.orders.idle import idle_orders
-from services.orders.policy import SAGA, Policy, start_input
-from triggers.sagas import is_active
+from services.orders.policy import Policy, start_input
+from triggers.sagas import SagaUnreachable, is_active, start
 
 logger = logging.getLogger("orderflow.timers.orders")
 
@@ -44,8 +44,8 @@ async def _restart(client: df.DurableOrchestrationClient, policy: Policy, order_
     if await is_active(client, order_id):
         return
     try:
-        await client.start_new(SAGA, order_id, start_input(policy, root_traceparent(order_id)))
-    except Exception:
+        await start(client, order_id, start_input(policy, root_traceparent(order_id)))
+    except SagaUnreachable:
         # Another instance of the app was faster, or the next tick will be.
         logger.warning("saga not started", exc_info=True)
     else:
