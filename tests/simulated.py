@@ -26,7 +26,7 @@ SETTINGS = {
     # Two attempts wait 45 s: longer than an outage of 30 s, and than messages that come 5 s late both ways.
     "ORDERFLOW_STEP_TIMEOUT_SECONDS": "15",
     "ORDERFLOW_STEP_ATTEMPTS": "2",
-    "ORDERFLOW_UNDO_ATTEMPTS": "2",
+    "ORDERFLOW_UNDO_ATTEMPTS": "1",
     "ORDERFLOW_ATTENTION_INTERVAL_SECONDS": "20",
     "ORDERFLOW_IDLE_SECONDS": "60",
     "ORDERFLOW_GATEWAY_TIMEOUT_SECONDS": "3",

@@ -65,7 +65,7 @@ PATHS = (
         "refund_outage_needs_attention",
         "cancelled",
         "shipping_failed:address_not_served",
-        payment_method="tok_refund_outage_50",
+        payment_method="tok_refund_outage_20",
         delivery="sandbox-refused",
         sees="orders.needs_attention",
     ),
