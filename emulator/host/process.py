@@ -32,6 +32,9 @@ from emulator.store import Store, StoreError
 from emulator.turnstile import Turnstile
 from emulator.wakeups import Wakeups
 
+_COMMIT_PACE_S = 0.01
+"""A quarter less CPU per order than without, for a few tenths of a second of its latency when idle."""
+
 
 def run_process(options: ProcessOptions) -> int:
     """Returns the exit code: 0 stopped as asked, 1 the app was refused, 2 the place (port, folder)."""
@@ -58,7 +61,7 @@ async def _serve(app: App, options: ProcessOptions) -> None:
     alone = options.instances == 1
     turn = None if alone else Turnstile(state)
     peers = None if alone else Wakeups(state, options.number, options.instances)
-    store = Store(Path(options.store), schema=SCHEMA, turn=turn, peers=peers)
+    store = Store(Path(options.store), schema=SCHEMA, turn=turn, peers=peers, pace_s=_COMMIT_PACE_S)
     name = f"instance-{options.number}"
     instance = Instance(
         app,
