@@ -6,6 +6,7 @@ The two scenarios run side by side, since they mostly wait: what a dead instance
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from contextlib import closing, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from random import Random
@@ -15,7 +16,7 @@ import pytest
 from tests.chaos.paths import MIX, SagaPath
 from tools.api import Api, ApiError, connect
 from tools.emulator_process import Emulator, running
-from tools.evidence import order_facts, read_evidence
+from tools.evidence import open_store, order_facts, read_evidence
 from tools.scratch import settle
 
 pytestmark = pytest.mark.slow
@@ -26,6 +27,8 @@ RATES = {"alone": 20.0, "of two": 10.0}
 """Orders a second, by who is killed."""
 ENDED_S = 120.0
 """By then all must have ended."""
+TAKE_OVER_S = 30.0
+"""For leases of feed ranges in which nothing waits to be read, after that."""
 
 SETTINGS = {
     "ORDERFLOW_LOG_LEVEL": "WARNING",
@@ -47,6 +50,7 @@ class Outcome:
     violations: list[str]
     dead_lettered: int
     parked: int
+    feed_readers: set[str]
     log: str
 
 
@@ -81,8 +85,20 @@ async def kill_thrice(emulator: Emulator) -> None:
 
 
 async def kill_one_of_two(emulator: Emulator) -> None:
+    """In the middle of the load, once it reads its share of the change feed."""
     await asyncio.sleep(SECONDS / 2)
+    while "instance-1" not in feed_readers(emulator.state):  # noqa: ASYNC110  (nothing tells of it)
+        await asyncio.sleep(0.1)
     await emulator.kill(1)
+
+
+def feed_readers(state: Path) -> set[str]:
+    """The owners of the leases."""
+    with closing(open_store(state)) as store:
+        rows = store.execute(
+            "SELECT DISTINCT json_extract(body, '$.owner') FROM documents WHERE container = 'leases'"
+        ).fetchall()
+    return {owner for (owner,) in rows}
 
 
 async def scenario(
@@ -99,6 +115,10 @@ async def scenario(
             await api.load_stock({"GLASS": 999, "VASE": 999})
             await asyncio.gather(load(api, rate, instances, due), kills(emulator))
         violations = await settle(state, due, ENDED_S)
+        with suppress(TimeoutError):
+            async with asyncio.timeout(TAKE_OVER_S):
+                while (readers := feed_readers(state)) != {"instance-0"}:
+                    await asyncio.sleep(0.1)
     found = read_evidence(state, accepted=due)
     orders = [order_facts(stream, events) for stream, events in found.streams("orders").items()]
     return Outcome(
@@ -107,6 +127,7 @@ async def scenario(
         violations=[str(violation) for violation in violations],
         dead_lettered=sum(account.dead_lettered for account in found.messages.values()),
         parked=found.messages["parked"].accepted,
+        feed_readers=readers,
         log=emulator.log.read_text(),
     )
 
@@ -142,6 +163,10 @@ def test_of_two_instances_one_was_killed_and_stayed_dead(outcomes: dict[str, Out
     log = outcomes["of two"].log
     assert log.count("instance 1 ended with code -9") == 1
     assert "runs again" not in log
+
+
+def test_the_other_instance_takes_over_the_change_feed(outcomes: dict[str, Outcome]) -> None:
+    assert outcomes["of two"].feed_readers == {"instance-0"}
 
 
 @pytest.mark.parametrize("killed", ["alone", "of two"])
