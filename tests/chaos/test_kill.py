@@ -117,7 +117,7 @@ async def scenario(
         violations = await settle(state, due, ENDED_S)
         with suppress(TimeoutError):
             async with asyncio.timeout(TAKE_OVER_S):
-                while (readers := feed_readers(state)) != {"instance-0"}:
+                while (readers := feed_readers(state)) != {"instance-0"}:  # noqa: ASYNC110  (as above)
                     await asyncio.sleep(0.1)
     found = read_evidence(state, accepted=due)
     orders = [order_facts(stream, events) for stream, events in found.streams("orders").items()]
