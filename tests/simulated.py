@@ -3,8 +3,8 @@
 import logging
 import os
 import sys
-from collections.abc import Callable, Iterable, Mapping
-from contextlib import AbstractAsyncContextManager
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping
+from contextlib import asynccontextmanager
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -12,9 +12,12 @@ from unittest import mock
 
 import orjson
 
+from core import resilience
+from core.documents import Documents
 from emulator.host.app import App, load_app
 from emulator.host.simulated import Simulated, simulated
 from emulator.servicebus.schema import LOCKED, READY, SCHEDULED
+from services.orders.list_projection import Customers
 from tools.api import NewOrder
 from tools.emulator_process import PROJECT
 from tools.evidence import Evidence, OrderFacts, order_facts, read_evidence
@@ -33,19 +36,36 @@ SETTINGS = {
 }
 
 
+_caches: list[Customers] = []
+_init = Customers.__init__
+
+
+def _noted(customers: Customers, documents: Documents) -> None:
+    _init(customers, documents)
+    _caches.append(customers)
+
+
+def _as_a_new_process(seed: int) -> None:
+    """The app is loaded once, but a process that starts remembers nothing, and its jitter is the seed's."""
+    for customers in _caches:
+        customers._known.clear()
+    resilience._chance.seed(seed)
+
+
 @cache
 def orderflow() -> App:
     """The function app of this repository, with SETTINGS. Once per process: the worker library is global."""
     root = logging.getLogger()
     handlers, level = root.handlers[:], root.level
     sys.modules.pop("function_app", None)  # imported by another test, with other settings
-    with mock.patch.dict(os.environ, SETTINGS):
+    with mock.patch.dict(os.environ, SETTINGS), mock.patch.object(Customers, "__init__", _noted):
         app = load_app(PROJECT)
     root.handlers, root.level = handlers, level
     return app
 
 
-def running(
+@asynccontextmanager
+async def running(
     folder: Path,
     *,
     seed: int = 0,
@@ -53,10 +73,12 @@ def running(
     crash_after: int | None = None,
     redeliver: float = 0.0,
     reorder: float = 0.0,
-) -> AbstractAsyncContextManager[Simulated]:
-    """An instance alone on the store of this folder."""
-    return simulated(
-        orderflow(),
+) -> AsyncIterator[Simulated]:
+    """An instance alone on the store of this folder. The same seed on the same store does the same again."""
+    app = orderflow()
+    _as_a_new_process(seed)
+    async with simulated(
+        app,
         folder,
         seed=seed,
         scan_s=30.0,
@@ -64,7 +86,8 @@ def running(
         crash_after=crash_after,
         redeliver=redeliver,
         reorder=reorder,
-    )
+    ) as run:
+        yield run
 
 
 async def load_stock(run: Simulated, pieces_by_sku: Mapping[str, int]) -> None:

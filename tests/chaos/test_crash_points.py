@@ -3,12 +3,13 @@
 import asyncio
 import shutil
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from emulator.host.simulated import Crashed
 from emulator.simulation import run_simulated
-from tests.chaos.paths import PATHS, STOCK, Customer, SagaPath
+from tests.chaos.paths import PATHS, STOCK, Customer, SagaPath, path
 from tests.simulated import evidence, load_stock, orders_of, problems, running, settle
 
 CHAOS = 0.2
@@ -82,3 +83,17 @@ def test_an_order_survives_a_crash_after_every_commit(path: SagaPath, world: Pat
             wrong = ["it was not crashed"]
         found += [f"{path.name}, crash after commit {crash_after}: {each}" for each in wrong]
     assert not found, "\n".join(found[:20])
+
+
+def test_a_seed_repeats_a_run_to_the_byte(world: Path, tmp_path: Path) -> None:
+    """So that a failure found with one comes again."""
+
+    async def life(folder: Path) -> tuple[int, list[Any]]:
+        async with running(folder, seed=7, redeliver=CHAOS, reorder=CHAOS) as run:
+            await Customer(path("carrier_outage")).act(run)
+            await settle(run)
+            store = run.engines.store
+            return store.commits, store.read("SELECT sequence, container, body FROM documents ORDER BY 1")
+
+    first, second = (run_simulated(life(shutil.copytree(world, tmp_path / name))) for name in "ab")
+    assert first == second
