@@ -12,6 +12,8 @@ from emulator.simulation import run_simulated
 from tests.chaos.paths import PATHS, STOCK, Customer, SagaPath, path
 from tests.simulated import evidence, load_stock, orders_of, problems, running, settle
 
+pytestmark = pytest.mark.slow
+
 CHAOS = 0.2
 """The chance of each completion to be forgotten, and of each message to come late."""
 

@@ -17,6 +17,8 @@ from emulator.simulation import run_simulated
 from tests.chaos.paths import MIX, SagaPath
 from tests.simulated import evidence, load_stock, orders_of, problems, running, settle
 
+pytestmark = pytest.mark.slow
+
 ORDERS = 150
 EVERY_S = 0.3
 BEGINS_S, LASTS_S = 10.0, 30.0
