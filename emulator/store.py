@@ -88,17 +88,33 @@ class _Group:
         self.written = False
 
     def run(self, db: sqlite3.Connection) -> None:
-        """Raises what failed when it was not one write, but the whole transaction."""
+        """Raises what failed when it was not one write, but the whole transaction.
+
+        Nearly always no write is refused, so the group is first run as one. When one is, all is undone and
+        run again, each write within a savepoint of its own, which costs as much as a statement or two.
+        """
+        try:
+            self._run(db, apart=False)
+        except Exception:
+            if not db.in_transaction:  # a full disk, among others, makes SQLite undo everything
+                raise
+            db.execute("ROLLBACK")
+            db.execute("BEGIN IMMEDIATE")
+            self._results, self._refusals, self.wakes = [], [], {}
+            self._run(db, apart=True)
+
+    def _run(self, db: sqlite3.Connection, *, apart: bool) -> None:
         counts: dict[tuple[str, str], int] = {}
         for work, future in self._waiting:
             if future.done():  # cancelled while it waited
                 continue
             transaction = Transaction(db)
-            db.execute("SAVEPOINT work")
+            if apart:
+                db.execute("SAVEPOINT work")
             try:
                 result = work(transaction)
             except Exception as error:
-                if not db.in_transaction:  # a full disk, among others, makes SQLite undo everything
+                if not apart or not db.in_transaction:
                     raise
                 db.execute("ROLLBACK TO work")
                 self._refusals.append((future, error))
@@ -107,7 +123,8 @@ class _Group:
                 self.wakes |= transaction.wakes
                 for key, by in transaction.counts.items():
                     counts[key] = counts.get(key, 0) + by
-            db.execute("RELEASE work")
+            if apart:
+                db.execute("RELEASE work")
         if counts:
             db.executemany(
                 "INSERT INTO counters VALUES (?, ?, ?) "
@@ -177,8 +194,9 @@ class Store:
     async def write[R](self, work: Work[R]) -> R:
         """Run `work` in the next group and return its result once the group is on disk.
 
-        What `work` raises undoes it and is raised here. Raises StoreStopped, and sqlite3.Error when the disk
-        fails: it is then not known to have happened. Nor does a caller know that is cancelled meanwhile.
+        `work` may be run twice, so it changes nothing but the transaction. What it raises undoes it and is
+        raised here. Raises StoreStopped, and sqlite3.Error when the disk fails: it is then not known to have
+        happened. Nor does a caller know that is cancelled meanwhile.
         """
         loop = asyncio.get_running_loop()
         future: asyncio.Future[R] = loop.create_future()

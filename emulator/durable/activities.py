@@ -65,14 +65,12 @@ class Activities:
 
     def lease(self, transaction: Transaction) -> None:
         """Part of every write that gives this owner a task: says that the owner lives."""
-        now = self._clock.time()
-        if self._leased_until - now < _LEASE_SECONDS - _RENEW_SECONDS:
-            self._leased_until = now + _LEASE_SECONDS
-            transaction.execute(
-                "INSERT INTO durable_owners VALUES (?, ?) "
-                "ON CONFLICT (owner) DO UPDATE SET expires = excluded.expires",
-                (self.owner, self._leased_until),
-            )
+        self._leased_until = self._clock.time() + _LEASE_SECONDS
+        transaction.execute(
+            "INSERT INTO durable_owners VALUES (?, ?) "
+            "ON CONFLICT (owner) DO UPDATE SET expires = excluded.expires",
+            (self.owner, self._leased_until),
+        )
 
     def run(self, tasks: Iterable[ActivityTask]) -> None:
         """Start tasks that are leased to this owner and have a held place each."""

@@ -139,6 +139,7 @@ class TimerTrigger:
         due = await self._store.write(self._claim)
         if isinstance(due, float):
             return due - self._clock.time()
+        self._on_startup = False
         await self._run(due)
         await self._store.write(self._finish)
         return 0.0
@@ -156,7 +157,6 @@ class TimerTrigger:
         if upcoming > now and not self._on_startup:
             return float(upcoming)
         if self._on_startup:
-            self._on_startup = False
             upcoming = min(upcoming, now)
         transaction.execute(
             "UPDATE host_timers SET owner = ?, leased_until = ? WHERE function = ?",
