@@ -23,6 +23,9 @@ __all__ = ["Peers", "Store", "StoreError", "StoreStopped", "Transaction", "Write
 MAX_GROUP: Final = 256
 """Writes in one commit: bounds how long the loop and the other processes wait for a group, to some 10 ms."""
 
+BUSY: Final = 6
+"""Writes in a typical group when many requests are under way; a request alone makes groups of one or two."""
+
 
 class StoreStopped(Exception):
     """The store was closed: nothing more is read or written."""
@@ -166,8 +169,8 @@ class Store:
         """Raises StoreError.
 
         `turn` and `peers` are None when no other process shares the file. `commit_inline` commits on the
-        loop's thread (for simulated time). Groups begin at least `pace_s` apart, so that more is committed
-        together: a commit costs as much CPU as ten of the writes in it. `after_commit` is called with the
+        loop's thread (for simulated time). While many write, groups begin at least `pace_s` apart, so that
+        more is done together, here and in all that a commit sets going. `after_commit` is called with the
         number of commits so far, before anything of that commit is answered; when it raises, the store
         crashes, see `stop`.
         """
@@ -177,6 +180,7 @@ class Store:
         self._commit_inline = commit_inline
         self._pace_s = pace_s
         self._next_group_at = 0.0
+        self._typical_group = 0.0
         self._after_commit = after_commit
         self._writer = open_writer(path, schema, synchronous)
         self._reader = open_reader(path)
@@ -289,8 +293,9 @@ class Store:
         if not self._pace_s:
             return
         loop = asyncio.get_running_loop()
-        if (early_s := self._next_group_at - loop.time()) > 0:
+        if self._typical_group >= BUSY and (early_s := self._next_group_at - loop.time()) > 0:
             await asyncio.sleep(early_s)
+        self._typical_group += 0.1 * (len(self._waiting) - self._typical_group)
         self._next_group_at = loop.time() + self._pace_s
 
     def _survives(self, commits: int) -> bool:
@@ -358,7 +363,8 @@ class Store:
     def _announce(self, wakes: Iterable[str]) -> None:
         spilled = []
         for name in wakes:
-            if not self._call_listeners(name):
+            # The other processes host the same app: what nobody listens to here, nobody does there.
+            if name in self._listeners and not self._call_listeners(name):
                 spilled.append(name)
         if spilled and self._peers is not None:
             self._peers.tell(spilled)

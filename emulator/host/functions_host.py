@@ -32,7 +32,7 @@ class HostOptions:
     base_url: str = "http://127.0.0.1:7071"
     first_instance: bool = True
     """Of several instances only the first obeys a timer's `run_on_startup`."""
-    feed_pace_s: float = 0.1
+    feed_pace_s: float = 0.3
     """Batches of one feed range begin at least so long apart, so that under load they are larger."""
     scan_s: float = 1.0
     """How soon work is found of which nobody was told: the net under wake-ups, which processes may lose."""

@@ -32,8 +32,8 @@ from emulator.store import Store, StoreError
 from emulator.turnstile import Turnstile
 from emulator.wakeups import Wakeups
 
-_COMMIT_PACE_S = 0.01
-"""A quarter less CPU per order than without, for a few tenths of a second of its latency when idle."""
+_COMMIT_PACE_S = 0.05
+"""A quarter less CPU per request than without, for some latency under load. See docs/performance.md."""
 
 
 def run_process(options: ProcessOptions) -> int:
