@@ -23,8 +23,8 @@ __all__ = ["Peers", "Store", "StoreError", "StoreStopped", "Transaction", "Write
 MAX_GROUP: Final = 256
 """Writes in one commit: bounds how long the loop and the other processes wait for a group, to some 10 ms."""
 
-BUSY: Final = 6
-"""Writes in a typical group when many requests are under way; a request alone makes groups of one or two."""
+BUSY: Final = 16
+"""Writes in a typical group when requests are many; one alone makes groups of one or two."""
 
 
 class StoreStopped(Exception):
