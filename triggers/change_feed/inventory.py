@@ -12,6 +12,7 @@ from core.json import JsonObject
 from core.resilience import retry_transient
 from services.inventory.ledger import CONTAINER, Figures
 from services.inventory.stock_projection import project, read_figures
+from triggers.change_feed.feed import on_changes
 from triggers.change_feed.parking import POISON, Poison, park
 
 AT_ONCE = 16
@@ -20,21 +21,7 @@ AT_ONCE = 16
 def blueprint(documents: Documents, bus: Bus) -> func.Blueprint:
     bp = func.Blueprint()
 
-    @bp.cosmos_db_trigger(
-        arg_name="changes",
-        connection="CosmosConnection",
-        database_name="orderflow",
-        container_name=CONTAINER,
-        lease_container_name="leases",
-        lease_container_prefix="project_stock",
-        start_from_beginning=True,  # type: ignore[arg-type]  # the annotation of the SDK is wrong
-    )
-    @bp.retry(
-        strategy="exponential_backoff",
-        max_retry_count="-1",
-        minimum_interval="00:00:01",
-        maximum_interval="00:01:00",
-    )
+    @on_changes(bp, CONTAINER)
     async def project_stock(changes: func.DocumentList) -> None:
         await project_changes(documents, bus, [change.data for change in changes])
 

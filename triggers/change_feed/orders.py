@@ -15,6 +15,7 @@ from core.resilience import retry_transient
 from services.orders.events import PUBLISHED
 from services.orders.list_projection import Customers, project
 from services.orders.publishing import integration_message
+from triggers.change_feed.feed import on_changes
 from triggers.change_feed.parking import POISON, Poison, park
 
 CONTAINER = "orders"
@@ -31,39 +32,11 @@ def blueprint(documents: Documents, bus: Bus) -> func.Blueprint:
     bp = func.Blueprint()
     customers = Customers(documents)
 
-    @bp.cosmos_db_trigger(
-        arg_name="changes",
-        connection="CosmosConnection",
-        database_name="orderflow",
-        container_name=CONTAINER,
-        lease_container_name="leases",
-        lease_container_prefix="project_orders",
-        start_from_beginning=True,  # type: ignore[arg-type]  # the annotation of the SDK is wrong
-    )
-    @bp.retry(
-        strategy="exponential_backoff",
-        max_retry_count="-1",
-        minimum_interval="00:00:01",
-        maximum_interval="00:01:00",
-    )
+    @on_changes(bp, CONTAINER)
     async def project_orders(changes: func.DocumentList) -> None:
         await project_changes(documents, customers, bus, [change.data for change in changes])
 
-    @bp.cosmos_db_trigger(
-        arg_name="changes",
-        connection="CosmosConnection",
-        database_name="orderflow",
-        container_name=CONTAINER,
-        lease_container_name="leases",
-        lease_container_prefix="publish_order_events",
-        start_from_beginning=True,  # type: ignore[arg-type]  # the annotation of the SDK is wrong
-    )
-    @bp.retry(
-        strategy="exponential_backoff",
-        max_retry_count="-1",
-        minimum_interval="00:00:01",
-        maximum_interval="00:01:00",
-    )
+    @on_changes(bp, CONTAINER)
     async def publish_order_events(changes: func.DocumentList) -> None:
         await publish_changes(bus, [change.data for change in changes])
 

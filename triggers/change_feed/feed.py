@@ -1,0 +1,34 @@
+"""What all readers of a change feed have in common."""
+
+from collections.abc import Awaitable, Callable
+
+import azure.functions as func
+
+type Reader = Callable[[func.DocumentList], Awaitable[None]]
+
+
+def on_changes(bp: func.Blueprint, container: str) -> Callable[[Reader], object]:
+    """Register a function that reads the feed of `container` from its beginning, by leases of its own.
+
+    Without a retry policy Azure moves the checkpoint past a batch that failed; with an endless one the batch
+    comes again until infrastructure is back, so a reader parks what no retry can mend.
+    """
+
+    def register(reader: Reader) -> object:
+        retried = bp.retry(
+            strategy="exponential_backoff",
+            max_retry_count="-1",
+            minimum_interval="00:00:01",
+            maximum_interval="00:01:00",
+        )(reader)
+        return bp.cosmos_db_trigger(
+            arg_name="changes",
+            connection="CosmosConnection",
+            database_name="orderflow",
+            container_name=container,
+            lease_container_name="leases",
+            lease_container_prefix=reader.__name__,
+            start_from_beginning=True,  # type: ignore[arg-type]  # the annotation of the SDK is wrong
+        )(retried)
+
+    return register
