@@ -24,6 +24,7 @@ from rich.table import Table
 
 from tools import profiling
 from tools.api import connect
+from tools.calibration import calibration_ms
 from tools.emulator_process import PROJECT, Emulator
 from tools.evidence import open_store
 from tools.load import SKUS, sku
@@ -271,12 +272,20 @@ def main() -> int:
     options = ["--no-fast-timestamps"] if given.no_fast_timestamps else []
 
     async def bench() -> int:
-        results = [
-            await measure(
-                instances, given.rate, given.warm_up, given.seconds, profile=given.profile, options=options
+        results = []
+        for instances in given.instances:
+            speed = calibration_ms()
+            results.append(
+                await measure(
+                    instances,
+                    given.rate,
+                    given.warm_up,
+                    given.seconds,
+                    profile=given.profile,
+                    options=options,
+                )
             )
-            for instances in given.instances
-        ]
+            print(f"calibration: {speed:.0f} ms of CPU before the run, {calibration_ms():.0f} ms after")
         print_table(results)
         latest = RESULTS / "latest.json"
         latest.write_bytes(orjson.dumps([asdict(result) for result in results], option=orjson.OPT_INDENT_2))

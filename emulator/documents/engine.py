@@ -125,8 +125,11 @@ class DocumentsEngine:
 
     async def batch(
         self, container: str, partition: str, operations: Sequence[Operation]
-    ) -> list[JsonObject | None]:
-        """All or none, in order; None stands for a deleted item. A failure has the index of its operation."""
+    ) -> list[Row | None]:
+        """All or none, in order; None stands for a deleted item. A failure has the index of its operation.
+
+        Rows, because most callers do not look at what they have written: see `writes.as_item`.
+        """
         target = self._request(container)
         check_partition(partition)
         if not 1 <= len(operations) <= MAX_BATCH_OPERATIONS:
@@ -160,7 +163,7 @@ class DocumentsEngine:
         written = await self._store.write(work)
         if self._fault is not None:
             self._fail(self._fault, after_effect=True)
-        return [None if row is None else as_item(row) for row in written]
+        return written
 
     async def query(
         self,

@@ -1,17 +1,20 @@
 """Shortcuts for the SDK in the emulator's process; each can be left out, and changes nothing but the cost.
 
-All replace module-level names of azure-functions-durable 1.x, and each returns a function that puts them
-back.
+All replace names in modules of azure-functions-durable 1.x and azure-functions 2.x, and each returns a
+function that puts them back.
 """
 
+import json
 from collections.abc import Awaitable, Callable
 from datetime import datetime
 from functools import cache
 from importlib import import_module
+from types import SimpleNamespace
 from typing import Any, Protocol
 from urllib.parse import parse_qsl
 
 import orjson
+from azure.functions import Document
 
 from emulator.durable.history import loads
 from emulator.http import HttpAnswer
@@ -126,6 +129,59 @@ def install_cached_strict_mode() -> Undo:
 
     def undo() -> None:
         module._is_strict_mode = original
+
+    return undo
+
+
+def install_fast_json() -> Undo:
+    """Let the SDKs read and write JSON by shorter ways that give the same values and the same texts.
+
+    A context is read with orjson. Other values are not, because orjson reads an integer beyond 64 bits as a
+    float; but the hook that the codec has called for each object is only for texts that name a class.
+    """
+    contexts: Any = import_module(f"{_MODELS}.DurableOrchestrationContext")
+    codec: Any = import_module("azure.functions._durable_functions")
+    originals = contexts.json, codec.json
+    encode = json.JSONEncoder(default=codec._serialize_custom_object).encode
+
+    def read(text: str, *, object_hook: Callable[..., Any] | None = None) -> Any:  # noqa: ANN401
+        if object_hook is None or names_no_class(text):
+            return json.loads(text)
+        return json.loads(text, object_hook=object_hook)
+
+    def write(value: Any, *, default: Callable[..., Any] | None = None) -> str:  # noqa: ANN401
+        if default is codec._serialize_custom_object:
+            return encode(value)
+        return json.dumps(value, default=default)
+
+    contexts.json = SimpleNamespace(loads=loads, dumps=json.dumps)
+    codec.json = SimpleNamespace(loads=read, dumps=write, JSONDecodeError=json.JSONDecodeError)
+
+    def undo() -> None:
+        contexts.json, codec.json = originals
+
+    return undo
+
+
+def names_no_class(text: object) -> bool:
+    """Whether no object in the JSON `text` can have the key `__class__`, escapes being another way to
+    write it."""
+    return isinstance(text, str) and "__class__" not in text and "\\u" not in text
+
+
+def install_fast_documents() -> Undo:
+    """Let the library copy a document of the change feed at once, and not key by key."""
+    original = Document.__dict__["from_dict"]
+
+    def from_dict(kind: type[Document], source: dict[str, Any]) -> Document:
+        document = kind.__new__(kind)
+        document.data = dict(source)
+        return document
+
+    Document.from_dict = classmethod(from_dict)  # type: ignore[assignment,method-assign]
+
+    def undo() -> None:
+        Document.from_dict = original  # type: ignore[method-assign]
 
     return undo
 

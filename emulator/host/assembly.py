@@ -79,6 +79,8 @@ class Instance:
                 sdk.install_fast_timestamps(),
                 sdk.install_cached_tuple_class(),
                 sdk.install_cached_strict_mode(),
+                sdk.install_fast_json(),
+                sdk.install_fast_documents(),
             ]
         await self.engines.bus.start()
         self.engines.documents.start()

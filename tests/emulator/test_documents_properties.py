@@ -22,6 +22,7 @@ from emulator.documents.model import (
     Write,
 )
 from emulator.documents.schema import SCHEMA
+from emulator.documents.writes import as_item
 from emulator.metrics import Metrics
 from emulator.store import Store
 from tests.emulator.documents_model import Key, Model, Refused, holds, rank
@@ -142,7 +143,7 @@ class DocumentsMachine(RuleBasedStateMachine):
         except Refused as expected:
             self.expect_failure(call, expected.status, expected.args[1])
         else:
-            self.accept(keys, self.runner.run(call))
+            self.accept(keys, [None if row is None else as_item(row) for row in self.runner.run(call)])
 
     def expect_failure(self, call: Any, status: int, operation: int | None) -> None:
         with pytest.raises(RequestFailed) as caught:

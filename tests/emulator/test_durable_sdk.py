@@ -1,11 +1,16 @@
 """The shortcuts for the SDK change nothing but the cost."""
 
+import json
 from datetime import UTC, datetime
 from importlib import import_module
 
+import pytest
 from aiohttp import web
+from azure.durable_functions import DurableOrchestrationContext
 from azure.durable_functions.models.history import HistoryEvent
 from azure.durable_functions.models.utils import http_utils
+from azure.functions import Document
+from azure.functions import _durable_functions as codec
 from dateutil.parser import parse
 from hypothesis import given
 from hypothesis import strategies as st
@@ -14,6 +19,8 @@ from emulator.durable import history, status
 from emulator.durable.sdk import (
     fast_parser,
     install_cached_tuple_class,
+    install_fast_documents,
+    install_fast_json,
     install_fast_timestamps,
     install_in_process_rpc,
 )
@@ -105,3 +112,94 @@ async def test_only_urls_under_the_base_are_served_in_process():
         b'"{\\"x\\": 1}"',
     )
     assert served[1] == ("POST", "/orchestrators/o", "1")
+
+
+json_values = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(),
+    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(max_size=12), inner, max_size=4),
+    max_leaves=12,
+)
+
+
+class Money:
+    def __init__(self, pence):
+        self.pence = pence
+
+    def __eq__(self, other):
+        return self.pence == other.pence
+
+    __hash__ = None
+
+    @staticmethod
+    def to_json(money):
+        return {"pence": money.pence}
+
+    @staticmethod
+    def from_json(data):
+        return Money(data["pence"])
+
+
+def with_fast_json(work):
+    undo = install_fast_json()
+    try:
+        return work()
+    finally:
+        undo()
+
+
+@given(json_values)
+def test_the_codec_reads_and_writes_every_value_as_without_the_shortcut(value):
+    text = codec.df_dumps(value)
+    assert with_fast_json(lambda: codec.df_dumps(value)) == text
+    assert repr(with_fast_json(lambda: codec.df_loads(text))) == repr(codec.df_loads(text))
+
+
+@pytest.mark.filterwarnings("ignore:azure.functions Durable JSON codec:DeprecationWarning")
+def test_objects_of_a_class_are_still_built_however_their_key_is_escaped():
+    text = codec.df_dumps({"paid": [Money(5)]})
+    assert "__class__" in text
+    for form in (text, text.replace("__class__", "\\u005f_class__")):
+        assert with_fast_json(lambda form=form: codec.df_loads(form)) == {"paid": [Money(5)]}
+
+
+def test_what_is_no_json_is_refused_as_without_the_shortcut():
+    for call in (lambda: codec.df_loads("{"), lambda: codec.df_dumps({"a": {1, 2}})):
+        with pytest.raises((ValueError, TypeError)) as slow:
+            call()
+        with pytest.raises((ValueError, TypeError)) as fast_one:
+            with_fast_json(call)
+        assert (type(fast_one.value), str(fast_one.value)) == (type(slow.value), str(slow.value))
+
+
+def test_a_context_is_read_as_without_the_shortcut():
+    started = {"EventType": 12, "EventId": -1, "IsPlayed": False, "Timestamp": "2027-01-15T08:00:00.000000Z"}
+    given_input = json.dumps({"n": 2**70, "x": "\ud800"})
+    text = json.dumps(
+        {
+            "history": [started],
+            "instanceId": "i",
+            "isReplaying": False,
+            "parentInstanceId": None,
+            "input": given_input,
+        }
+    )
+    slow = DurableOrchestrationContext.from_json(text)
+    fast_one = with_fast_json(lambda: DurableOrchestrationContext.from_json(text))
+    assert fast_one.instance_id == slow.instance_id
+    assert [event.timestamp for event in fast_one.histories] == [event.timestamp for event in slow.histories]
+    assert fast_one.get_input() == slow.get_input() == {"n": 2**70, "x": "\ud800"}
+
+
+def test_a_document_of_the_feed_is_the_same_and_its_own():
+    source = {"id": "1", "lines": [1], "_etag": '"1"'}
+    slow = Document.from_dict(source)
+    undo = install_fast_documents()
+    try:
+        fast_one = Document.from_dict(source)
+    finally:
+        undo()
+    assert fast_one == slow
+    assert type(fast_one) is Document
+    fast_one["id"] = "2"
+    assert source["id"] == "1"
+    assert Document.from_dict(source) == slow
