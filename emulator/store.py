@@ -10,6 +10,7 @@ Several processes may share the file. SQLite's own lock is unfair, so the turn t
 """
 
 import asyncio
+import math
 import sqlite3
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -23,8 +24,9 @@ __all__ = ["Peers", "Store", "StoreError", "StoreStopped", "Transaction", "Write
 MAX_GROUP: Final = 256
 """Writes in one commit: bounds how long the loop and the other processes wait for a group, to some 10 ms."""
 
-BUSY: Final = 16
-"""Writes in a typical group when requests are many; one alone makes groups of one or two."""
+BUSY: Final = 1600
+"""Writes a second above which groups are paced; an order makes some 50. By the rate and not the size of
+groups, because on a fast machine groups stay small however many writes there are."""
 
 
 class StoreStopped(Exception):
@@ -180,7 +182,8 @@ class Store:
         self._commit_inline = commit_inline
         self._pace_s = pace_s
         self._next_group_at = 0.0
-        self._typical_group = 0.0
+        self._recent_writes = 0.0
+        self._counted_at = 0.0
         self._after_commit = after_commit
         self._writer = open_writer(path, schema, synchronous)
         self._reader = open_reader(path)
@@ -293,10 +296,16 @@ class Store:
         if not self._pace_s:
             return
         loop = asyncio.get_running_loop()
-        if self._typical_group >= BUSY and (early_s := self._next_group_at - loop.time()) > 0:
+        busy = self._recent_writes >= BUSY and len(self._waiting) < MAX_GROUP
+        if busy and (early_s := self._next_group_at - loop.time()) > 0:
             await asyncio.sleep(early_s)
-        self._typical_group += 0.1 * (len(self._waiting) - self._typical_group)
         self._next_group_at = loop.time() + self._pace_s
+
+    def _count_recent(self, writes: int) -> None:
+        """Of about the last second: each write counts less the longer ago it was."""
+        now = asyncio.get_running_loop().time()
+        self._recent_writes = self._recent_writes * math.exp(self._counted_at - now) + writes
+        self._counted_at = now
 
     def _survives(self, commits: int) -> bool:
         if self._after_commit is None:
@@ -358,6 +367,7 @@ class Store:
     def _next_group(self) -> _Group:
         waiting = self._waiting
         self._waiting = waiting[MAX_GROUP:]
+        self._count_recent(min(len(waiting), MAX_GROUP))
         return _Group(waiting[:MAX_GROUP])
 
     def _announce(self, wakes: Iterable[str]) -> None:
