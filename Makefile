@@ -1,4 +1,4 @@
-# Every target sets up .venv by itself; make and Python 3.13 are all it needs.
+# Every target sets up .venv by itself; make and Python 3.13 are all it needs, but for `emulators` and `func`.
 # `make PYTHON=/path/to/python3.13` names the Python to use.
 
 PYTHON ?=
@@ -10,11 +10,25 @@ PORT ?= 7071
 INSTANCES ?= 1
 RATE ?= 105
 
-.PHONY: help demo start test check format replay bench lock clean
+# What the app in the embedded emulator stands on: the emulator's engines, or the Azure SDKs over its wire endpoints.
+ADAPTERS ?= embedded
+WIRE := $(if $(filter azure,$(ADAPTERS)),--wire)
+
+# SCHEDULER=1 starts the Durable Task Scheduler emulator too (docs/func-start.md).
+SCHEDULER ?=
+COMPOSE := docker compose $(if $(SCHEDULER),--profile scheduler)
+
+.PHONY: help demo start test check format replay bench lock clean emulators emulators-down setup func core-tools doctor
 
 help:
 	@echo "make demo            every path an order can take, on a fresh emulator"
 	@echo "make start           serve until Ctrl-C [PORT=$(PORT) STATE=$(STATE) INSTANCES=$(INSTANCES)]"
+	@echo "                     demo and start take ADAPTERS=azure: the app uses the Azure SDKs"
+	@echo "make doctor          what this machine can run, and what to do about the rest"
+	@echo "make emulators       the official emulators in Docker, ready when it returns [SCHEDULER=1]"
+	@echo "make func            set up their containers, then func start [PORT=$(PORT)]"
+	@echo "make emulators-down  stop them and forget what they hold"
+	@echo "make setup           create the containers of topology/cosmos.json, where they are missing"
 	@echo "make test            all tests"
 	@echo "make check           ruff, mypy, import-linter, formatting"
 	@echo "make replay FILE=x   submit the invoices of an Online Retail CSV file"
@@ -24,10 +38,44 @@ help:
 	@echo "make clean           remove .venv, caches, $(STATE) and .bench"
 
 demo: $(READY)
-	@$(RUN) -m tools.demo
+	@$(RUN) -m tools.demo --adapters $(ADAPTERS)
 
 start: $(READY)
-	@exec $(RUN) -m tools.start --state $(STATE) --port $(PORT) --instances $(INSTANCES)
+	@ORDERFLOW_ADAPTERS=$(ADAPTERS) exec $(RUN) -m tools.start --state $(STATE) --port $(PORT) \
+	  --instances $(INSTANCES) $(WIRE)
+
+doctor: $(READY)
+	@$(RUN) -m tools.doctor --port $(PORT)
+
+emulators:
+	@command -v docker >/dev/null || { \
+	  echo "make emulators needs Docker with its compose plugin: https://docs.docker.com/engine/install/" >&2; exit 1; }
+	@docker compose version >/dev/null 2>&1 || { \
+	  echo "make emulators needs Docker's compose plugin: https://docs.docker.com/compose/install/linux/" >&2; exit 1; }
+	@docker info >/dev/null 2>&1 || { \
+	  echo "The Docker daemon does not answer. Start it: sudo systemctl start docker, or Docker Desktop" >&2; exit 1; }
+	$(COMPOSE) up --wait
+
+# With its profile, so that a scheduler that was started is stopped too.
+emulators-down:
+	docker compose --profile scheduler down --volumes
+
+setup: $(READY) local.settings.json
+	@$(RUN) -m tools.setup
+
+# Core Tools take the first python on PATH.
+func: core-tools $(READY) local.settings.json
+	@$(RUN) -m tools.setup
+	@PATH="$(CURDIR)/$(VENV)/bin:$$PATH" VIRTUAL_ENV="$(CURDIR)/$(VENV)" exec func start --port $(PORT)
+
+core-tools:
+	@command -v func >/dev/null || { \
+	  echo "make func needs Azure Functions Core Tools 4: npm install -g azure-functions-core-tools@4" >&2; exit 1; }
+
+# Only where there is none: it is yours to change.
+local.settings.json:
+	@cp local.settings.json.example $@
+	@echo "$@ is new: a copy of local.settings.json.example"
 
 test: $(READY)
 	@$(RUN) -m pytest $(ARGS)
