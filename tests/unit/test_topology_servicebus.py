@@ -34,10 +34,10 @@ def test_no_entity_of_the_file_has_sessions() -> None:
     assert '"RequiresSession": true' not in text
 
 
-def test_every_entity_delivers_twenty_times_and_keeps_what_expired(topology: Topology) -> None:
+def test_every_entity_delivers_ten_times_and_keeps_what_expired(topology: Topology) -> None:
     subscriptions = [each for topic in topology.topics for each in topic.subscriptions]
     for each in (*topology.queues, *subscriptions):
-        assert each.settlement.max_delivery_count == 20, each.name
+        assert each.settlement.max_delivery_count == 10, each.name
         assert each.settlement.dead_letter_expired, each.name
 
 
