@@ -11,6 +11,7 @@ from typing import Final
 
 from emulator.clock import Clock
 from emulator.documents import queries
+from emulator.documents.catalog import Catalog
 from emulator.documents.checks import Prepared, check_id, check_partition
 from emulator.documents.model import (
     MAX_BATCH_OPERATIONS,
@@ -23,12 +24,14 @@ from emulator.documents.model import (
     Operation,
     Patch,
     PatchStep,
+    Query,
     Remove,
     RequestFailed,
     Row,
     Write,
 )
-from emulator.documents.writes import FEED_RANGES, FIND, as_item, as_text, make_ready, not_found, perform
+from emulator.documents.partitions import FEED_RANGES
+from emulator.documents.writes import FIND, as_item, as_text, make_ready, not_found, perform
 from emulator.metrics import Metrics
 from emulator.store import Store, Transaction
 
@@ -43,7 +46,8 @@ class Fault:
     """See `DocumentsEngine.fail_until`."""
 
     until: float
-    retry_after_s: float | None
+    status: int
+    retry_after_s: float
     one_in: int
     after_effect: bool
 
@@ -54,7 +58,7 @@ class DocumentsEngine:
     ) -> None:
         self._store = store
         self._clock = clock
-        self._containers = containers
+        self.catalog = Catalog(store, clock, containers)
         self._metrics = metrics
         self._fault: Fault | None = None
         self._faulty_requests = 0
@@ -74,29 +78,36 @@ class DocumentsEngine:
         epoch: float,
         *,
         retry_after_s: float | None = None,
+        status: int | None = None,
         one_in: int = 1,
         after_effect: bool = False,
     ) -> None:
-        """A fault for tests: until then requests fail, by 503, or by 429 when `retry_after_s` is given.
+        """A fault for tests: until then requests fail, by `status`, else 429 with `retry_after_s`, else 503.
 
         Of `one_in` requests one fails; when all do, the change feed delivers nothing. `after_effect`: writes
         take effect and only their answers are lost, reads succeed.
         """
-        self._fault = Fault(epoch, retry_after_s, one_in, after_effect)
+        if status is None:
+            status = 503 if retry_after_s is None else 429
+        self._fault = Fault(epoch, status, retry_after_s or 0.0, one_in, after_effect)
 
     async def create(self, container: str, partition: str, item: Mapping[str, Json]) -> JsonObject:
         """409 when an item of this id is in the partition."""
         return await self._write(container, partition, Write("create", item))
 
     async def read(self, container: str, partition: str, id: str) -> JsonObject:
-        target = self._request(container)
+        return as_item(self.find(container, partition, id))
+
+    def find(self, container: str, partition: str, id: str) -> Row:
+        """Raises RequestFailed 404."""
+        target = self.request(container)
         rows = self._store.read(FIND, (container, check_partition(partition), check_id(id)))
         if not rows:
             raise not_found(target, partition, id)
         sequence, ts, body, expires = rows[0]
         if expires is not None and expires <= self._clock.time():
             raise not_found(target, partition, id)
-        return as_item(Row(sequence, ts, body))
+        return Row(sequence, ts, body)
 
     async def upsert(self, container: str, partition: str, item: Mapping[str, Json]) -> JsonObject:
         return await self._write(container, partition, Write("upsert", item))
@@ -109,7 +120,7 @@ class DocumentsEngine:
 
     async def delete(self, container: str, partition: str, id: str, etag: str | None = None) -> None:
         """404; 412 when the item has another ETag."""
-        await self._perform(container, partition, Remove(id, etag))
+        await self.write(container, partition, Remove(id, etag))
 
     async def patch(
         self,
@@ -130,7 +141,7 @@ class DocumentsEngine:
 
         Rows, because most callers do not look at what they have written: see `writes.as_item`.
         """
-        target = self._request(container)
+        target = self.request(container)
         check_partition(partition)
         if not 1 <= len(operations) <= MAX_BATCH_OPERATIONS:
             raise RequestFailed(
@@ -177,18 +188,21 @@ class DocumentsEngine:
         continuation: str | None = None,
     ) -> tuple[list[JsonObject], str | None]:
         """A page and the token of the next one, None on the last. 400 for a token of another query."""
-        self._request(container)
-        if partition is not None:
-            check_partition(partition)
-        statement = queries.build(
-            container, self._clock.time(), where, partition, order_by, descending, limit, continuation
-        )
-        if partition is None:
+        query = Query(where, partition, None, order_by, descending, limit, 0, continuation)
+        rows, following = await self.query_rows(container, query)
+        return [as_item(row) for row in rows], following
+
+    async def query_rows(self, container: str, query: Query) -> tuple[list[Row], str | None]:
+        """As `query`, for who passes the text of the items on."""
+        self.request(container)
+        if query.partition is not None:
+            check_partition(query.partition)
+        statement = queries.build(container, self._clock.time(), query)
+        if query.partition is None:
             rows = await self._store.scan(statement.sql, statement.parameters)
         else:
             rows = self._store.read(statement.sql, statement.parameters)
-        items = [as_item(Row(*row[:3])) for row in rows[:limit]]
-        return items, statement.continuation(rows)
+        return [Row(*row[:3]) for row in rows[: query.limit]], statement.continuation(rows)
 
     def changes(self, container: str, feed_range: int, after: int, limit: int) -> list[Change]:
         """Items of one range written after the sequence `after` (0: from the beginning), in that order.
@@ -235,12 +249,13 @@ class DocumentsEngine:
                 pass
 
     async def _write(self, container: str, partition: str, operation: Write | Patch) -> JsonObject:
-        row = await self._perform(container, partition, operation)
+        row = await self.write(container, partition, operation)
         assert row is not None  # noqa: S101  (only a delete leaves nothing)
         return as_item(row)
 
-    async def _perform(self, container: str, partition: str, operation: Operation) -> Row | None:
-        target = self._request(container)
+    async def write(self, container: str, partition: str, operation: Operation) -> Row | None:
+        """The item as it is afterwards, None when deleted. What an operation alone raises."""
+        target = self.request(container)
         check_partition(partition)
         ready = make_ready(target, partition, operation)
         row = await self._store.write(
@@ -250,15 +265,14 @@ class DocumentsEngine:
             self._fail(self._fault, after_effect=True)
         return row
 
-    def _request(self, container: str) -> Container:
+    def request(self, container: str) -> Container:
+        """Count a request, and fail it when a fault says so. Raises RequestFailed."""
         self._metrics.document_request(container)
         if self._fault is not None:
             self._fail(self._fault, after_effect=False)
-        found = self._containers.get(container)
+        found = self.catalog.find(container)
         if found is None:
-            raise RequestFailed(
-                400, f"there is no container {container!r}, only {', '.join(self._containers)}"
-            )
+            raise RequestFailed(400, f"there is no container {container!r}, only {self.catalog.names()}")
         return found
 
     def _fail(self, fault: Fault, *, after_effect: bool) -> None:
@@ -266,6 +280,5 @@ class DocumentsEngine:
             return
         self._faulty_requests += 1
         if self._faulty_requests % fault.one_in == 0:
-            status = 503 if fault.retry_after_s is None else 429
             message = "fault injected: the service is not available"
-            raise RequestFailed(status, message, None, fault.retry_after_s or 0.0)
+            raise RequestFailed(fault.status, message, None, fault.retry_after_s)

@@ -18,8 +18,8 @@ MAX_ID_BYTES = 1023
 MAX_PARTITION_KEY_BYTES = 2048
 MAX_PATCH_OPERATIONS = 10
 
-SYSTEM_FIELDS = frozenset({"_etag", "_ts"})
-"""Set by the engine at each write; a caller's values are dropped."""
+SYSTEM_FIELDS = frozenset({"_etag", "_ts", "_rid", "_self", "_attachments"})
+"""Set by the engine at each write, or by the endpoint at each answer; a caller's values are dropped."""
 
 
 class RequestFailed(Exception):
@@ -43,23 +43,27 @@ class Container:
     """`partition_key` is the name of a top-level string field.
 
     `default_ttl` in seconds: None switches expiry off (an item's own `ttl` is then ignored), -1 leaves it to
-    the items.
+    the items. `name` is unique among all databases: see `catalog.py`.
     """
 
     name: str
     partition_key: str
     default_ttl: int | None = None
+    database: str = "default"
 
     def wake_name(self, feed_range: int) -> str:
         """What a change in that part of the feed wakes."""
         return f"feed:{self.name}:{feed_range}"
 
 
-type Comparison = Literal["=", "!=", "<", "<=", ">", ">="]
+type Comparison = Literal["=", "!=", "<", "<=", ">", ">=", "defined"]
 
 
 class Condition(NamedTuple):
-    """`field comparison value`; the field is a dotted path. Not true if it is missing or of another type."""
+    """`field comparison value`; the field is a dotted path. Not true if it is missing or of another type.
+
+    `defined` compares with True or False: whether the item has the field.
+    """
 
     field: str
     comparison: Comparison
@@ -114,3 +118,20 @@ class Row(NamedTuple):
     sequence: int
     ts: int
     body: str
+    created: bool = False
+    """By the write that gave this row: an upsert creates or replaces."""
+
+
+@dataclass(frozen=True, slots=True)
+class Query:
+    """All `where` hold. Without `partition` and `feed_range` it goes across the container's partitions."""
+
+    where: Sequence[Condition] = ()
+    partition: str | None = None
+    feed_range: int | None = None
+    order_by: str | None = None
+    descending: bool = False
+    limit: int = 100
+    offset: int = 0
+    """Rows to leave out before the first page."""
+    continuation: str | None = None

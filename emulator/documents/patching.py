@@ -41,6 +41,8 @@ def kind_of(value: Json) -> str:
 def check_condition(condition: Condition) -> None:
     """Raises RequestFailed 400."""
     check_field(condition.field)
+    if condition.comparison == "defined" and isinstance(condition.value, bool):
+        return
     if condition.comparison not in _COMPARE:
         raise RequestFailed(400, f"{condition.comparison!r} is not a comparison")
     serialise(condition.value)
@@ -57,6 +59,8 @@ def holds(item: JsonObject, condition: Condition) -> bool:
     found: Json | object = item
     for name in condition.field.split("."):
         found = found.get(name, _MISSING) if isinstance(found, dict) else _MISSING
+    if condition.comparison == "defined":
+        return (found is not _MISSING) is condition.value
     if found is _MISSING or kind_of(found) != kind_of(condition.value):  # type: ignore[arg-type]
         return False
     return _COMPARE[condition.comparison](found, condition.value)

@@ -13,7 +13,7 @@ from typing import Any
 import orjson
 
 from emulator.documents.checks import check_field, serialise
-from emulator.documents.model import Condition, RequestFailed
+from emulator.documents.model import Query, RequestFailed
 from emulator.documents.patching import check_condition, kind_of
 
 MAX_LIMIT = 1000
@@ -47,27 +47,27 @@ class Statement:
         return _encode([self.digest, *rows[self.limit - 1][3:]])
 
 
-def build(
-    container: str,
-    now: float,
-    where: Sequence[Condition],
-    partition: str | None,
-    order_by: str | None,
-    descending: bool,
-    limit: int,
-    continuation: str | None,
-) -> Statement:
+def build(container: str, now: float, query: Query) -> Statement:
     """Raises RequestFailed 400."""
+    limit, descending = query.limit, query.descending
     if not 1 <= limit <= MAX_LIMIT:
         raise RequestFailed(400, f"the limit of a query is 1 to {MAX_LIMIT}, not {limit}")
+    if query.offset < 0:
+        raise RequestFailed(400, f"the offset of a query is not negative, but {query.offset}")
     filters = ["container = ?", "(expires IS NULL OR expires > ?)"]
     parameters: list[str | int | float | None] = [container, int(now)]
-    if partition is not None:
+    if query.partition is not None:
         filters.append("partition = ?")
-        parameters.append(partition)
-    for condition in where:
+        parameters.append(query.partition)
+    if query.feed_range is not None:
+        filters.append("feed_range = ?")
+        parameters.append(query.feed_range)
+    for condition in query.where:
         check_condition(condition)
         type_of, value_of = _expressions(condition.field)
+        if condition.comparison == "defined":
+            filters.append(f"{type_of} IS {'NOT ' if condition.value else ''}NULL")
+            continue
         kind = kind_of(condition.value)
         filters.append(f"{type_of} IN {_TYPES[kind]}")
         if kind != "null":
@@ -76,20 +76,31 @@ def build(
         elif condition.comparison == "!=":
             filters.append("FALSE")
     key = ["partition", "id"]
-    if order_by is not None:
-        type_of, value_of = _expressions(check_field(order_by))
+    if query.order_by is not None:
+        type_of, value_of = _expressions(check_field(query.order_by))
         key = [_RANK.format(type=type_of), f"coalesce({value_of}, 0)", *key]
     digest = hashlib.sha256(
-        serialise([container, [[*condition] for condition in where], partition, order_by, descending])
+        serialise(
+            [
+                container,
+                [[*condition] for condition in query.where],
+                query.partition,
+                query.feed_range,
+                query.order_by,
+                descending,
+            ]
+        )
     ).hexdigest()[:16]
-    if continuation is not None:
+    if query.continuation is not None:
         filters.append(f"({', '.join(key)}) {'<' if descending else '>'} ({', '.join('?' * len(key))})")
-        parameters += _decode(continuation, digest, len(key))
+        parameters += _decode(query.continuation, digest, len(key))
     direction = " DESC" if descending else ""
     sql = (
         f"SELECT sequence, ts, body, {', '.join(key)} FROM documents WHERE {' AND '.join(filters)} "
         f"ORDER BY {', '.join(part + direction for part in key)} LIMIT {limit + 1}"
     )
+    if query.offset and query.continuation is None:
+        sql += f" OFFSET {query.offset}"
     return Statement(sql, parameters, limit, digest)
 
 

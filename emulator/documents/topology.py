@@ -17,7 +17,7 @@ class TopologyError(ValueError):
 
 
 def load_containers(path: Path) -> Mapping[str, Container]:
-    """Containers by name. Raises TopologyError, OSError."""
+    """Containers by name; the file may name their `database`. Raises TopologyError, OSError."""
     try:
         topology: Any = orjson.loads(path.read_bytes())
     except orjson.JSONDecodeError as error:
@@ -25,16 +25,19 @@ def load_containers(path: Path) -> Mapping[str, Container]:
     declared = topology.get("containers") if isinstance(topology, dict) else None
     if not isinstance(declared, list):
         raise TopologyError(f"{path}: `containers` must be a list")
+    database = topology.get("database", "default")
+    if not isinstance(database, str) or not database:
+        raise TopologyError(f"{path}: `database` must be a non-empty string")
     containers: dict[str, Container] = {}
     for index, fields in enumerate(declared):
-        container = _container(fields, f"{path}: containers[{index}]")
+        container = _container(fields, database, f"{path}: containers[{index}]")
         if container.name in containers:
             raise TopologyError(f"{path}: containers[{index}].name: `{container.name}` is declared twice")
         containers[container.name] = container
     return containers
 
 
-def _container(fields: object, where: str) -> Container:
+def _container(fields: object, database: str, where: str) -> Container:
     if not isinstance(fields, dict):
         raise TopologyError(f"{where} must be an object")
     name, key, ttl = fields.get("name"), fields.get("partitionKey"), fields.get("defaultTtl")
@@ -45,4 +48,4 @@ def _container(fields: object, where: str) -> Container:
         raise TopologyError(f"{where}.partitionKey must be `/` and the name of one top-level field")
     if ttl is not None and (not isinstance(ttl, int) or isinstance(ttl, bool) or (ttl < 1 and ttl != -1)):
         raise TopologyError(f"{where}.defaultTtl must be a number of seconds, or -1")
-    return Container(name, matched[1], ttl)
+    return Container(name, matched[1], ttl, database)

@@ -1,7 +1,6 @@
 """The operations that change items, each within a transaction of the store."""
 
 import sqlite3
-import zlib
 from typing import Final
 
 import orjson
@@ -17,11 +16,9 @@ from emulator.documents.model import (
     Row,
     Write,
 )
+from emulator.documents.partitions import feed_range_of
 from emulator.documents.patching import apply, check_patch, holds
 from emulator.store import Transaction
-
-FEED_RANGES: Final = 4
-"""Parts of a container's change feed, by hash of the partition key: so many readers can share it."""
 
 FIND: Final = (
     "SELECT sequence, ts, body, expires FROM documents WHERE container = ? AND partition = ? AND id = ?"
@@ -31,10 +28,6 @@ _CREATE = f"INSERT INTO {_COLUMNS}"
 _PUT = f"INSERT OR REPLACE INTO {_COLUMNS}"
 
 type Ready = Prepared | Remove | Patch
-
-
-def feed_range_of(partition: str) -> int:
-    return zlib.crc32(partition.encode()) % FEED_RANGES
 
 
 def etag_of(sequence: int) -> str:
@@ -106,7 +99,10 @@ def _put(transaction: Transaction, container: Container, partition: str, item: P
         None if item.ttl is None else ts + item.ttl,
         item.body,
     )
-    if item.kind != "create":
+    created = item.kind == "create"
+    if not created:
+        if item.kind == "upsert":
+            created = _find(transaction, container, partition, item.id, now) is None
         cursor = transaction.execute(_PUT, values)
     else:
         try:
@@ -117,7 +113,7 @@ def _put(transaction: Transaction, container: Container, partition: str, item: P
                 raise RequestFailed(409, f"there is an item {item.id!r} {where}") from None
             cursor = transaction.execute(_PUT, values)  # in the place of one that expired
     assert cursor.lastrowid is not None  # noqa: S101  (an insert has one)
-    return Row(cursor.lastrowid, ts, item.body)
+    return Row(cursor.lastrowid, ts, item.body, created)
 
 
 def _expect(

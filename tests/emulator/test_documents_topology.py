@@ -17,13 +17,13 @@ def declare(tmp_path: Path, *containers: object) -> Path:
 
 def test_the_apps_containers_are_read() -> None:
     containers = load_containers(TOPOLOGY)
-    assert containers["orders"] == Container("orders", "stream", -1)
+    assert containers["orders"] == Container("orders", "stream", -1, "orderflow")
     assert {"inventory", "leases", "order-list"} <= containers.keys()
 
 
 def test_a_container_without_a_ttl_has_expiry_switched_off(tmp_path: Path) -> None:
     path = declare(tmp_path, {"name": "a", "partitionKey": "/id"})
-    assert load_containers(path) == {"a": Container("a", "id", None)}
+    assert load_containers(path) == {"a": Container("a", "id", None, "orderflow")}
 
 
 @pytest.mark.parametrize(
