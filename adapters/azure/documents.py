@@ -1,0 +1,387 @@
+"""The documents port on Azure Cosmos DB."""
+
+import asyncio
+import re
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Final, overload
+
+from azure.core import MatchConditions
+from azure.cosmos.aio import ContainerProxy, DatabaseProxy
+from azure.cosmos.exceptions import CosmosBatchOperationError, CosmosHttpResponseError
+
+from adapters.azure import cosmos_queries
+from adapters.azure.charges import RecordCharge
+from adapters.azure.cosmos_errors import errors_of_the_port
+from core.documents import (
+    MAX_BATCH_OPERATIONS,
+    MAX_PATCH_OPERATIONS,
+    BadDocumentRequest,
+    Create,
+    Delete,
+    DocumentError,
+    Documents,
+    Increment,
+    Page,
+    Patch,
+    PatchOperation,
+    Query,
+    Replace,
+    SetField,
+    Stored,
+    TooManyRequests,
+    Upsert,
+    Where,
+    WriteOperation,
+)
+from core.json import Json, JsonObject
+
+BRIEF_WAIT_S: Final = 0.5
+"""A 429 that asks for no more is waited out here, once. Any other surfaces."""
+
+_ID = re.compile(r"[^/\\#?\t\r\n]*[^/\\#?\t\r\n ]")
+_MAX_ID_BYTES = 1023
+
+_LOST_IN_URLS = frozenset({".", ".."})
+"""Ids that every HTTP library takes out of a path: such an item is only reached in the body of a batch."""
+
+type _BatchOperation = tuple[str, tuple[Any, ...], dict[str, Any]]
+type _Hook = Callable[[Mapping[str, str], object], None]
+
+
+@dataclass(frozen=True, slots=True)
+class _Container:
+    name: str
+    proxy: ContainerProxy
+    key_field: str
+    """The top-level field that holds the partition key."""
+
+
+class AzureDocuments(Documents):
+    """`database` comes from a client made with `cosmos_client.OPTIONS`: it must not retry by itself."""
+
+    def __init__(self, database: DatabaseProxy, record_charge: RecordCharge) -> None:
+        self._database = database
+        self._record_charge = record_charge
+        self._containers: dict[str, _Container] = {}
+
+    async def create(self, container: str, partition: str, item: JsonObject) -> Stored:
+        target = await self._container(container)
+        _check_item(target, partition, item)
+        return await self._stored(
+            target, "create", lambda hook: target.proxy.create_item(item, response_hook=hook)
+        )
+
+    async def read(self, container: str, partition: str, id: str) -> Stored:
+        target = await self._container(container)
+        if _check_id(id) in _LOST_IN_URLS:
+            return await self._alone(target, partition, "read", ("read", (id,), {}))
+        return await self._stored(
+            target, "read", lambda hook: target.proxy.read_item(id, partition, response_hook=hook)
+        )
+
+    async def upsert(self, container: str, partition: str, item: JsonObject) -> Stored:
+        target = await self._container(container)
+        _check_item(target, partition, item)
+        return await self._stored(
+            target, "upsert", lambda hook: target.proxy.upsert_item(item, response_hook=hook)
+        )
+
+    async def replace(
+        self, container: str, partition: str, item: JsonObject, etag: str | None = None
+    ) -> Stored:
+        target = await self._container(container)
+        id = _check_item(target, partition, item)
+        if id in _LOST_IN_URLS:
+            return await self._alone(
+                target, partition, "replace", _operation(target, partition, Replace(item, etag))
+            )
+        return await self._stored(
+            target,
+            "replace",
+            lambda hook: target.proxy.replace_item(
+                id, item, etag=etag, match_condition=_match(etag), response_hook=hook
+            ),
+        )
+
+    async def delete(self, container: str, partition: str, id: str, etag: str | None = None) -> None:
+        target = await self._container(container)
+        if _check_id(id) in _LOST_IN_URLS:
+            await self._alone(target, partition, "delete", _operation(target, partition, Delete(id, etag)))
+            return
+        await self._request(
+            target,
+            "delete",
+            lambda hook: target.proxy.delete_item(
+                id, partition, etag=etag, match_condition=_match(etag), response_hook=hook
+            ),
+        )
+
+    async def patch(
+        self,
+        container: str,
+        partition: str,
+        id: str,
+        operations: Sequence[PatchOperation],
+        conditions: Sequence[Where] = (),
+        etag: str | None = None,
+    ) -> Stored:
+        target = await self._container(container)
+        steps = _steps(operations)
+        predicate = cosmos_queries.predicate(conditions)
+        if _check_id(id) in _LOST_IN_URLS:
+            patch = Patch(id, tuple(operations), tuple(conditions), etag)
+            return await self._alone(target, partition, "patch", _operation(target, partition, patch))
+        return await self._stored(
+            target,
+            "patch",
+            lambda hook: target.proxy.patch_item(
+                id,
+                partition,
+                steps,
+                filter_predicate=predicate,
+                etag=etag,
+                match_condition=_match(etag),
+                response_hook=hook,
+            ),
+        )
+
+    async def batch(
+        self, container: str, partition: str, operations: Sequence[WriteOperation]
+    ) -> Sequence[Stored | None]:
+        target = await self._container(container)
+        if not 1 <= len(operations) <= MAX_BATCH_OPERATIONS:
+            raise BadDocumentRequest(
+                f"a batch has 1 to {MAX_BATCH_OPERATIONS} operations, this one has {len(operations)}"
+            )
+        wanted = []
+        for index, operation in enumerate(operations):
+            try:
+                wanted.append(_operation(target, partition, operation))
+            except BadDocumentRequest as error:
+                raise BadDocumentRequest(f"operation {index} of the batch: {error}", index) from error
+        answers = await self._request(
+            target,
+            "batch",
+            lambda hook: target.proxy.execute_item_batch(wanted, partition, response_hook=hook),
+        )
+        return _Written(operations, answers)
+
+    async def query(self, container: str, query: Query) -> Page:
+        target = await self._container(container)
+        cosmos_queries.check_limit(query.limit)
+        if query.partition is None and query.order_by is not None:
+            return await self._ordered_across(target, query)
+        sql, parameters = cosmos_queries.statement(query, None)
+        token = cosmos_queries.server_token(container, query)
+        rest: str | None = None
+
+        async def first_page(hook: _Hook) -> list[JsonObject]:
+            nonlocal rest
+            rest = None
+
+            def note(headers: Mapping[str, str], body: object) -> None:
+                nonlocal rest
+                rest = headers.get("x-ms-continuation")
+                hook(headers, body)
+
+            found = target.proxy.query_items(
+                sql,
+                parameters=parameters,
+                max_item_count=query.limit,
+                response_hook=note,
+                partition_key=query.partition,
+            )
+            async for page in found.by_page(token):
+                return [item async for item in page]
+            return []
+
+        items = await self._request(target, "query", first_page)
+        return Page(items, None if not rest else cosmos_queries.encode(container, query, rest))
+
+    async def _ordered_across(self, target: _Container, query: Query) -> Page:
+        """The SDK merges such a query from the partitions and cannot continue it in a later request.
+
+        So a page starts at the last value of the ordered field and leaves out what was given already. Of
+        each page only items of the type (string or number) of that value follow.
+        """
+        before = cosmos_queries.boundary(target.name, query)
+        seen = frozenset(before.seen) if before is not None else frozenset()
+        sql, parameters = cosmos_queries.statement(query, before)
+
+        async def one_more_than_a_page(hook: _Hook) -> list[JsonObject]:
+            found: list[JsonObject] = []
+            wanted = query.limit + 1
+            async for item in target.proxy.query_items(
+                sql, parameters=parameters, max_item_count=wanted + len(seen), response_hook=hook
+            ):
+                if (item[target.key_field], item["id"]) not in seen:
+                    found.append(item)
+                if len(found) == wanted:
+                    break
+            return found
+
+        found = await self._request(target, "query", one_more_than_a_page)
+        items = found[: query.limit]
+        if len(found) == len(items):
+            return Page(items, None)
+        place = cosmos_queries.boundary_after(items, query, target.key_field, before)
+        return Page(items, cosmos_queries.encode(target.name, query, place))
+
+    async def _container(self, name: str) -> _Container:
+        found = self._containers.get(name)
+        if found is not None:
+            return found
+        proxy = self._database.get_container_client(name)
+        with errors_of_the_port():
+            try:
+                properties = await proxy.read()
+            except CosmosHttpResponseError as error:
+                if error.status_code != 404:
+                    raise
+                raise BadDocumentRequest(
+                    f"there is no container {name!r} in the database {self._database.id!r}"
+                ) from error
+        paths = properties["partitionKey"]["paths"]
+        if len(paths) != 1 or paths[0].count("/") != 1:
+            raise BadDocumentRequest(
+                f"the partition key of {name!r} must be one top-level field, not {paths}"
+            )
+        self._containers[name] = _Container(name, proxy, paths[0].removeprefix("/"))
+        return self._containers[name]
+
+    async def _stored(
+        self, target: _Container, name: str, request: Callable[[_Hook], Awaitable[JsonObject]]
+    ) -> Stored:
+        return Stored(await self._request(target, name, request))
+
+    async def _alone(
+        self, target: _Container, partition: str, name: str, operation: _BatchOperation
+    ) -> Stored:
+        """As a batch of one. Raises what the operation raises outside a batch."""
+        try:
+            answers = await self._request(
+                target,
+                name,
+                lambda hook: target.proxy.execute_item_batch([operation], partition, response_hook=hook),
+            )
+        except DocumentError as error:
+            error.operation = None
+            raise
+        return Stored(answers[0].get("resourceBody") or {})
+
+    async def _request[R](self, target: _Container, name: str, request: Callable[[_Hook], Awaitable[R]]) -> R:
+        """Every request passes here: its charge is recorded, its error is the port's."""
+
+        def charge(headers: Mapping[str, Any], _: object = None) -> None:
+            self._record_charge(name, target.name, float(headers.get("x-ms-request-charge", 0.0)))
+
+        async def once() -> R:
+            with errors_of_the_port():
+                try:
+                    return await request(charge)
+                except (CosmosHttpResponseError, CosmosBatchOperationError) as error:
+                    charge(error.headers or {})
+                    raise
+
+        try:
+            return await once()
+        except TooManyRequests as error:
+            if error.retry_after_s > BRIEF_WAIT_S:
+                raise
+            await asyncio.sleep(error.retry_after_s)
+        return await once()
+
+
+class _Written(Sequence[Stored | None]):
+    """What a batch has written."""
+
+    def __init__(self, operations: Sequence[WriteOperation], answers: Sequence[JsonObject]) -> None:
+        self._operations = operations
+        self._answers = answers
+
+    @overload
+    def __getitem__(self, index: int) -> Stored | None: ...
+    @overload
+    def __getitem__(self, index: slice) -> Sequence[Stored | None]: ...
+    def __getitem__(self, index: int | slice) -> Stored | Sequence[Stored | None] | None:
+        if isinstance(index, slice):
+            return _Written(self._operations[index], self._answers[index])
+        if isinstance(self._operations[index], Delete):
+            return None
+        body = self._answers[index]["resourceBody"]
+        assert isinstance(body, dict)  # noqa: S101  (the service's own answer)
+        return Stored(body)
+
+    def __len__(self) -> int:
+        return len(self._answers)
+
+
+def _check_id(id: object) -> str:
+    """The service's rules and one of the SDK's (no space at the end)."""
+    if not isinstance(id, str) or _ID.fullmatch(id) is None:
+        raise BadDocumentRequest(
+            "`id` must be a non-empty string without / \\ # ?, tabs and line breaks, not ending in a space"
+        )
+    size = len(id) if id.isascii() else len(id.encode(errors="surrogatepass"))
+    if size > _MAX_ID_BYTES:
+        raise BadDocumentRequest(f"`id` has {size} bytes, {_MAX_ID_BYTES} are allowed")
+    return id
+
+
+def _check_item(container: _Container, partition: str, item: JsonObject) -> str:
+    """Its id. The SDK takes the partition key from the item: it must be that of the request."""
+    id = _check_id(item.get("id"))
+    if item.get(container.key_field) != partition:
+        raise BadDocumentRequest(
+            f"the item's `{container.key_field}` must be the partition key of the request, {partition!r}"
+        )
+    return id
+
+
+def _match(etag: str | None) -> MatchConditions | None:
+    return None if etag is None else MatchConditions.IfNotModified
+
+
+def _steps(operations: Sequence[PatchOperation]) -> list[dict[str, Any]]:
+    if not 1 <= len(operations) <= MAX_PATCH_OPERATIONS:
+        raise BadDocumentRequest(
+            f"a patch has 1 to {MAX_PATCH_OPERATIONS} operations, this one has {len(operations)}"
+        )
+    return [_step(operation) for operation in operations]
+
+
+def _step(operation: PatchOperation) -> dict[str, Json]:
+    path = "/" + cosmos_queries.check_field(operation.path).replace(".", "/")
+    match operation:
+        case SetField(_, value):
+            return {"op": "set", "path": path, "value": value}
+        case Increment(_, by):
+            return {"op": "incr", "path": path, "value": by}
+        case _:
+            return {"op": "remove", "path": path}
+
+
+def _operation(container: _Container, partition: str, operation: WriteOperation) -> _BatchOperation:
+    """As `execute_item_batch` takes it."""
+    match operation:
+        case Create(item):
+            _check_item(container, partition, item)
+            return "create", (item,), {}
+        case Upsert(item):
+            _check_item(container, partition, item)
+            return "upsert", (item,), {}
+        case Replace(item, etag):
+            return "replace", (_check_item(container, partition, item), item), _if_match(etag)
+        case Delete(id, etag):
+            return "delete", (_check_id(id),), _if_match(etag)
+        case Patch(id, operations, conditions, etag):
+            options = _if_match(etag)
+            predicate = cosmos_queries.predicate(conditions)
+            if predicate is not None:
+                options["filter_predicate"] = predicate
+            return "patch", (_check_id(id), _steps(operations)), options
+
+
+def _if_match(etag: str | None) -> dict[str, Any]:
+    return {} if etag is None else {"if_match_etag": etag}
