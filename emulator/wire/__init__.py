@@ -1,0 +1,1 @@
+"""Endpoints on which the unmodified Azure SDKs reach the engines."""
