@@ -5,7 +5,10 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
-SCHEMA_VERSION: Final = 1
+SCHEMA_VERSION: Final = 2
+"""2: messages may be deferred, and have headers and properties that version 1 cannot read. The tables are the
+same, so a file of version 1 becomes one of version 2 as it is.
+"""
 
 _CHECKPOINT_PAGES: Final = 4000
 """16 MB of WAL: a page written in many commits is copied to the file once."""
@@ -34,13 +37,14 @@ def open_writer(path: Path, schema: Sequence[str], synchronous: str) -> sqlite3.
             db.execute(f"PRAGMA journal_size_limit={_WAL_BYTES_KEPT}")
             db.execute("BEGIN IMMEDIATE")
             found = schema_version(db, path)
-            if found < SCHEMA_VERSION:
+            if found == 0:
                 db.execute(
                     "CREATE TABLE counters (subject TEXT, event TEXT, total INTEGER NOT NULL, "
                     "PRIMARY KEY (subject, event)) WITHOUT ROWID"
                 )
                 for statement in schema:
                     db.execute(statement)
+            if found < SCHEMA_VERSION:
                 db.execute(f"PRAGMA user_version={SCHEMA_VERSION}")
             db.execute("COMMIT")
         except BaseException:

@@ -5,16 +5,18 @@ Which fields there are: https://learn.microsoft.com/azure/azure-functions/functi
 
 from __future__ import annotations
 
+from base64 import b64encode
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from types import SimpleNamespace
+from uuid import UUID
 
 import orjson
 from azure.functions.servicebus import ServiceBusMessage, ServiceBusMessageInConverter
 from azure_functions_runtime.bindings.datumdef import Datum
 
-from emulator.servicebus.messages import LockedMessage
+from emulator.servicebus.messages import LockedMessage, PropertyValue
 
 type Metadata = Mapping[str, Datum]
 
@@ -54,7 +56,7 @@ def one_as_it_is(message: LockedMessage) -> tuple[Datum, Metadata]:
 
 def many(messages: Sequence[LockedMessage]) -> tuple[Datum, Metadata]:
     """For cardinality many: the n-th entry of each array is the n-th message's."""
-    properties = Datum(orjson.dumps([message.properties for message in messages]).decode(), "json")
+    properties = _json([message.properties for message in messages])
     metadata = {
         "UserPropertiesArray": properties,
         "ApplicationPropertiesArray": properties,
@@ -97,8 +99,8 @@ def _decoded(message: LockedMessage) -> ServiceBusMessage:
     return ServiceBusMessage(
         body=message.body,
         trigger_metadata=_LaterMetadata(message),
-        application_properties=dict(message.properties),
-        user_properties=dict(message.properties),
+        application_properties=_as_from_json(message.properties),
+        user_properties=_as_from_json(message.properties),
         content_type=message.content_type,
         correlation_id=message.correlation_id,
         dead_letter_error_description=message.dead_letter_description,
@@ -159,7 +161,7 @@ class _Numbers:
 
 
 def _metadata(message: LockedMessage) -> dict[str, Datum]:
-    properties = Datum(orjson.dumps(message.properties).decode(), "json")
+    properties = _json(message.properties)
     metadata = {
         "UserProperties": properties,
         "ApplicationProperties": properties,
@@ -177,6 +179,24 @@ def _metadata(message: LockedMessage) -> dict[str, Datum]:
         if moment is not None:
             metadata[name] = Datum(_iso(moment), "string")
     return metadata
+
+
+def _json(properties: object) -> Datum:
+    """A time is ISO 8601, bytes are base64, a UUID is its text: JSON has nothing else for them."""
+    return Datum(orjson.dumps(properties, default=_base64).decode(), "json")
+
+
+def _base64(value: object) -> str:
+    if isinstance(value, bytes):
+        return b64encode(value).decode()
+    raise TypeError
+
+
+def _as_from_json(properties: Mapping[str, PropertyValue]) -> dict[str, object]:
+    if any(isinstance(value, bytes | datetime | UUID) for value in properties.values()):
+        read: dict[str, object] = orjson.loads(_json(properties).value)
+        return read
+    return dict(properties)
 
 
 def _texts(values: list[str | None]) -> Datum:

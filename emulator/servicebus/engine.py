@@ -23,12 +23,13 @@ from emulator.servicebus.errors import (
 )
 from emulator.servicebus.faults import Faults
 from emulator.servicebus.messages import LockedMessage, Message, StoredMessage
-from emulator.servicebus.rows import MAX_MESSAGE_BYTES, STORED, encode, locked, nonce_text, stored
+from emulator.servicebus.rows import MAX_MESSAGE_BYTES, STORED, Row, encode, locked, nonce_text, stored
 from emulator.servicebus.schema import NEVER
 from emulator.servicebus.topology import Topology
 from emulator.store import Store, Transaction
 
 type Settle = Callable[[Transaction, Mailbox, str, int], bool]
+type Take = Callable[[Transaction, Mailbox, list[Row], int], None]
 
 
 class ServiceBusEngine:
@@ -92,7 +93,7 @@ class ServiceBusEngine:
         """To a queue or topic, all or nothing. Returns sequence numbers, which cancel scheduled messages.
 
         The number is 0 for a duplicate, and where no subscription took the message.
-        Raises EntityNotFound, MessageTooLarge, ServerBusy.
+        Raises EntityNotFound, MessageTooLarge, InvalidMessage, ServerBusy.
         """
         if self._clock.time() < self._fails_until:
             raise ServerBusy(f"{entity}: the request was terminated because the entity is being throttled")
@@ -147,6 +148,45 @@ class ServiceBusEngine:
         text = nonce_text(nonce)
         return [locked(row, text, until) for row in rows]
 
+    async def receive_and_delete(self, path: str, max_messages: int) -> list[StoredMessage]:
+        """As `receive`, and completed at once: lost when the caller dies. Raises EntityNotFound."""
+        mailbox = self._entities.mailbox(path)
+        if max_messages < 1 or not self._store.read(writes.NEXT, (mailbox.id, self._now(), 1)):
+            return []
+        rows = await self._store.write(
+            lambda tx: writes.next_and_delete(tx, mailbox, max_messages, self._now())
+        )
+        return [stored(row) for row in rows]
+
+    async def receive_deferred(
+        self, path: str, sequence_numbers: Sequence[int], owner: str
+    ) -> list[LockedMessage]:
+        """Lock them again, all or none, in the order asked for.
+
+        Raises EntityNotFound; MessageNotFound for a number that is locked, expired or not deferred at all.
+        """
+        nonce = self._random.getrandbits(63)
+        until = NEVER
+
+        def lock(tx: Transaction, mailbox: Mailbox, rows: list[Row], now: int) -> None:
+            nonlocal until
+            until = writes.lock_deferred(tx, mailbox, rows, nonce, owner, now)
+
+        rows = await self._take_deferred(path, sequence_numbers, lock)
+        self._alarm.set(until)
+        text = nonce_text(nonce)
+        return [locked(row, text, until) for row in rows]
+
+    async def receive_and_delete_deferred(
+        self, path: str, sequence_numbers: Sequence[int]
+    ) -> list[StoredMessage]:
+        """As `receive_deferred`, and completed at once."""
+
+        def delete(tx: Transaction, mailbox: Mailbox, rows: list[Row], _now: int) -> None:
+            writes.delete(tx, mailbox, rows)
+
+        return [stored(row) for row in await self._take_deferred(path, sequence_numbers, delete)]
+
     async def complete(self, path: str, tokens: Sequence[str]) -> None:
         """Raises EntityNotFound, MessageLockLost."""
         if self._faults is None:
@@ -157,6 +197,17 @@ class ServiceBusEngine:
     async def abandon(self, path: str, tokens: Sequence[str]) -> None:
         """Free again at once, its delivery counted as failed. Raises EntityNotFound, MessageLockLost."""
         await self._settle(path, tokens, writes.abandon)
+
+    async def release(self, path: str, tokens: Sequence[str]) -> None:
+        """As `abandon`, but not counted as failed. Raises EntityNotFound, MessageLockLost."""
+        await self._settle(path, tokens, writes.release)
+
+    async def defer(self, path: str, tokens: Sequence[str]) -> None:
+        """Set aside until it is asked for by its sequence number, its delivery counted as failed.
+
+        Raises EntityNotFound, MessageLockLost.
+        """
+        await self._settle(path, tokens, writes.defer)
 
     async def dead_letter(self, path: str, tokens: Sequence[str], reason: str, description: str) -> None:
         """Raises EntityNotFound, MessageLockLost, InvalidOperation in a dead-letter queue."""
@@ -177,7 +228,7 @@ class ServiceBusEngine:
         return (now + self._entities.mailbox(path).lock_ms) / 1000
 
     def peek(self, path: str, from_sequence: int, limit: int) -> list[StoredMessage]:
-        """What lies there, locked and scheduled messages too, by sequence number. Raises EntityNotFound.
+        """What lies there in whatever state, by sequence number. Raises EntityNotFound.
 
         A topic has scheduled ones alone.
         """
@@ -190,6 +241,23 @@ class ServiceBusEngine:
             (entity, from_sequence, limit),
         )
         return [stored(row) for row in rows]
+
+    async def _take_deferred(self, path: str, sequence_numbers: Sequence[int], take: Take) -> list[Row]:
+        mailbox = self._entities.mailbox(path)
+
+        def find_and_take(tx: Transaction) -> tuple[list[Row], list[int]]:
+            now = self._now()
+            rows, missing = writes.find_deferred(tx, mailbox, sequence_numbers, now)
+            if not missing:
+                take(tx, mailbox, rows, now)
+            return rows, missing
+
+        rows, missing = await self._store.write(find_and_take)
+        if missing:  # raised here and not in the write, which would undo what expired
+            raise MessageNotFound(
+                f"{path}: no deferred and unlocked message has a sequence number of {missing}"
+            )
+        return rows
 
     async def _complete_or_forget(self, path: str, tokens: Sequence[str], faults: Faults) -> None:
         lock_ms = self._entities.mailbox(path).lock_ms

@@ -15,8 +15,12 @@ class MessageTooLarge(ServiceBusError):
     """Larger than a message, or all that is sent in one call, may be."""
 
 
+class InvalidMessage(ServiceBusError):
+    """A property has a value that cannot be kept."""
+
+
 class MessageNotFound(ServiceBusError):
-    """No scheduled message has this sequence number."""
+    """No scheduled, or no deferred and unlocked, message has this sequence number."""
 
 
 class InvalidOperation(ServiceBusError):

@@ -2,15 +2,22 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from datetime import datetime
 from typing import Literal
+from uuid import UUID
 
-type PropertyValue = str | int | float | bool | None
+type PropertyValue = str | int | float | bool | bytes | datetime | UUID | None
+"""A datetime has a time zone, and is kept to the millisecond, as in AMQP."""
 
-type State = Literal["active", "scheduled"]
+type State = Literal["active", "deferred", "scheduled"]
 
 
 @dataclass(frozen=True, slots=True)
 class Message:
+    """`amqp` is what the fields cannot tell of a message that came over the wire: opaque here, kept, and
+    given back. See `emulator/wire/amqp/messages.py`.
+    """
+
     body: bytes
     message_id: str
     subject: str | None = None
@@ -24,6 +31,7 @@ class Message:
     properties: Mapping[str, PropertyValue] = field(default_factory=dict)
     time_to_live_s: float | None = None
     scheduled_for: float | None = None
+    amqp: bytes | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +56,7 @@ class StoredMessage:
     reply_to: str | None
     reply_to_session_id: str | None
     partition_key: str | None
+    amqp: bytes | None
     properties: Mapping[str, PropertyValue]
     sequence_number: int
     enqueue_sequence_number: int

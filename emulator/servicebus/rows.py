@@ -1,13 +1,14 @@
 """Between messages and rows of `bus_messages`, and between lock tokens and what stands for them there."""
 
-from dataclasses import astuple, dataclass
+from base64 import b64decode, b64encode
 from typing import Any
 
 import orjson
 
+from emulator.servicebus import properties
 from emulator.servicebus.errors import MessageTooLarge
-from emulator.servicebus.messages import LockedMessage, Message, StoredMessage
-from emulator.servicebus.schema import NEVER, SCHEDULED
+from emulator.servicebus.messages import LockedMessage, Message, State, StoredMessage
+from emulator.servicebus.schema import DEFERRED, DEFERRED_LOCKED, LOCKED, NEVER, READY, SCHEDULED
 
 MAX_MESSAGE_BYTES = 256 * 1024
 """Body and properties of one message, and of all that are sent in one call (Service Bus Standard)."""
@@ -17,50 +18,41 @@ STORED = (
     f"{CONTENT}, sequence, enqueue_sequence, enqueued_at, expires_at, delivery_count, reason, description, "
     "state, due_at"
 )
-SEQUENCE, DELIVERY_COUNT = 7, 11
+SEQUENCE, EXPIRES_AT, DELIVERY_COUNT = 7, 10, 11
 """Where these are among the columns STORED."""
 
 type Row = tuple[Any, ...]
 type Content = tuple[str, str | None, str | None, str | None, str | None, str | None, bytes]
+type Headers = tuple[str | None, str | None, str | None, str | None, str | None]
+"""Session id, to, reply to, reply to session id and partition key: what a message seldom has."""
 
-
-@dataclass(frozen=True, slots=True)
-class Headers:
-    """What a message seldom has. One column, NULL when it has none."""
-
-    session_id: str | None = None
-    to: str | None = None
-    reply_to: str | None = None
-    reply_to_session_id: str | None = None
-    partition_key: str | None = None
-
-
-_NO_HEADERS = Headers()
+_NO_HEADERS: Headers = (None, None, None, None, None)
+_STATES: dict[int, State] = {
+    READY: "active",
+    LOCKED: "active",
+    SCHEDULED: "scheduled",
+    DEFERRED: "deferred",
+    DEFERRED_LOCKED: "deferred",
+}
 
 
 def encode(message: Message) -> tuple[Content, int]:
-    """The content columns and the size in bytes. Raises MessageTooLarge."""
-    properties = orjson.dumps(dict(message.properties)).decode() if message.properties else None
-    headers = None
-    if (
-        message.session_id is not None
-        or message.to is not None
-        or message.reply_to is not None
-        or message.reply_to_session_id is not None
-        or message.partition_key is not None
-    ):
-        given = Headers(
-            message.session_id,
-            message.to,
-            message.reply_to,
-            message.reply_to_session_id,
-            message.partition_key,
-        )
-        headers = orjson.dumps(astuple(given)).decode()
+    """The content columns and the size in bytes. Raises MessageTooLarge, InvalidMessage."""
+    custom = properties.encode(message.properties) if message.properties else None
+    given: Headers = (
+        message.session_id,
+        message.to,
+        message.reply_to,
+        message.reply_to_session_id,
+        message.partition_key,
+    )
+    headers = None if given == _NO_HEADERS else orjson.dumps(given).decode()
     texts = (
         f"{message.message_id}{message.subject or ''}{message.correlation_id or ''}"
-        f"{message.content_type or ''}{properties or ''}{headers or ''}"
+        f"{message.content_type or ''}{custom or ''}{headers or ''}"
     )
+    if message.amqp is not None:  # says again what the texts say, so it is not counted
+        headers = orjson.dumps((*given, b64encode(message.amqp).decode())).decode()
     size = len(message.body) + len(texts.encode())
     if size > MAX_MESSAGE_BYTES:
         raise MessageTooLarge(
@@ -72,7 +64,7 @@ def encode(message: Message) -> tuple[Content, int]:
         message.correlation_id,
         message.content_type,
         headers,
-        properties,
+        custom,
         message.body,
     )
     return content, size
@@ -80,21 +72,30 @@ def encode(message: Message) -> tuple[Content, int]:
 
 def decode(content: Content) -> Message:
     """What `encode` was given, without its times."""
-    message_id, subject, correlation_id, content_type, headers, properties, body = content
-    given = Headers(*orjson.loads(headers)) if headers else _NO_HEADERS
+    message_id, subject, correlation_id, content_type, headers, custom, body = content
+    given, amqp = _headers(headers)
     return Message(
         body=body,
         message_id=message_id,
         subject=subject,
         correlation_id=correlation_id,
         content_type=content_type,
-        session_id=given.session_id,
-        to=given.to,
-        reply_to=given.reply_to,
-        reply_to_session_id=given.reply_to_session_id,
-        partition_key=given.partition_key,
-        properties=orjson.loads(properties) if properties else {},
+        session_id=given[0],
+        to=given[1],
+        reply_to=given[2],
+        reply_to_session_id=given[3],
+        partition_key=given[4],
+        amqp=amqp,
+        properties=properties.decode(custom) if custom else {},
     )
+
+
+def _headers(text: str | None) -> tuple[Headers, bytes | None]:
+    if text is None:
+        return _NO_HEADERS, None
+    session_id, to, reply_to, reply_to_session_id, partition_key, *more = orjson.loads(text)
+    amqp = b64decode(more[0]) if more else None
+    return (session_id, to, reply_to, reply_to_session_id, partition_key), amqp
 
 
 def stored(row: Row) -> StoredMessage:
@@ -110,7 +111,7 @@ def locked(row: Row, nonce_text: str, locked_until: int) -> LockedMessage:
 
 
 def _stored(row: Row) -> tuple[Any, ...]:
-    (message_id, subject, correlation_id, content_type, headers, properties, body) = row[:7]
+    (message_id, subject, correlation_id, content_type, headers, custom, body) = row[:7]
     (
         sequence,
         enqueue_sequence,
@@ -122,14 +123,16 @@ def _stored(row: Row) -> tuple[Any, ...]:
         state,
         due_at,
     ) = row[7:]
+    given, amqp = _headers(headers)
     return (
         body,
         message_id,
         subject,
         correlation_id,
         content_type,
-        *(orjson.loads(headers) if headers else (None, None, None, None, None)),
-        orjson.loads(properties) if properties else {},
+        *given,
+        amqp,
+        properties.decode(custom) if custom else {},
         sequence,
         enqueue_sequence or sequence,
         enqueued_at / 1000,
@@ -137,7 +140,7 @@ def _stored(row: Row) -> tuple[Any, ...]:
         delivery_count,
         reason,
         description,
-        "scheduled" if state == SCHEDULED else "active",
+        _STATES[state],
         due_at / 1000 if state == SCHEDULED else None,
     )
 

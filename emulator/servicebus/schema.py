@@ -2,11 +2,12 @@
 
 A message is one row from its acceptance to its end. `due_at` is the moment at which something must happen
 to it without anybody asking: the end of its lock when locked, its enqueue time when scheduled, else its
-expiry. One index finds the next moment for all three; NEVER stands for none.
+expiry. One index finds the next moment for all three; NEVER stands for none. A deferred message has none:
+that it expired is found when it is asked for. `lock` is NULL unless the message is locked.
 """
 
-READY, LOCKED, SCHEDULED = 0, 1, 2
-"""`state` of a message."""
+READY, LOCKED, SCHEDULED, DEFERRED, DEFERRED_LOCKED = range(5)
+"""`state` of a message. Whoever gives a deferred message back gives it back deferred."""
 
 NEVER = 2**62
 

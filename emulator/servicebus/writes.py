@@ -1,5 +1,6 @@
 """What the engine does inside a transaction. Each function is one step of a message's life and counts it."""
 
+from collections.abc import Sequence
 from operator import itemgetter
 
 from emulator.servicebus.entities import Entities, Mailbox, Target
@@ -8,6 +9,7 @@ from emulator.servicebus.messages import Message
 from emulator.servicebus.rows import (
     CONTENT,
     DELIVERY_COUNT,
+    EXPIRES_AT,
     SEQUENCE,
     STORED,
     Content,
@@ -15,7 +17,7 @@ from emulator.servicebus.rows import (
     decode,
     parse_token,
 )
-from emulator.servicebus.schema import LOCKED, NEVER, READY, SCHEDULED
+from emulator.servicebus.schema import DEFERRED, DEFERRED_LOCKED, LOCKED, NEVER, READY, SCHEDULED
 from emulator.store import Transaction
 
 MAX_DUE_AT_ONCE = 500
@@ -41,15 +43,25 @@ _LOCK = (
     f"UPDATE bus_messages SET state = {LOCKED}, lock = ?, owner = ?, due_at = ? "
     f"WHERE sequence = ? AND entity = ? AND state = {READY} AND due_at > ? AND delivery_count = ?"
 )
-_HELD = f"WHERE sequence = ? AND lock = ? AND entity = ? AND state = {LOCKED} AND due_at > ?"
+_HELD = "WHERE sequence = ? AND lock = ? AND entity = ? AND due_at > ?"
 _COMPLETE = f"DELETE FROM bus_messages {_HELD}"
 _FIND = f"SELECT 1 FROM bus_messages {_HELD}"
 _RENEW = f"UPDATE bus_messages SET due_at = ? {_HELD}"
 _FORGET_COMPLETION = f"UPDATE bus_messages SET lock = NULL, owner = NULL, due_at = ? {_HELD}"
-_RELEASE = (
-    f"UPDATE bus_messages SET state = {READY}, lock = NULL, owner = NULL, due_at = expires_at, "
-    "delivery_count = delivery_count + 1 WHERE sequence = ? RETURNING delivery_count, expires_at"
+_UNLOCK = (
+    f"UPDATE bus_messages SET state = iif(state = {DEFERRED_LOCKED}, {DEFERRED}, {READY}), lock = NULL, "
+    f"owner = NULL, due_at = iif(state = {DEFERRED_LOCKED}, {NEVER}, expires_at), "
+    "delivery_count = delivery_count + ? WHERE sequence = ? RETURNING delivery_count, expires_at, state"
 )
+_DEFER = (
+    f"UPDATE bus_messages SET state = {DEFERRED}, lock = NULL, owner = NULL, due_at = {NEVER}, "
+    "delivery_count = delivery_count + ? WHERE sequence = ? RETURNING delivery_count, expires_at, state"
+)
+_FIND_DEFERRED = f"SELECT {STORED} FROM bus_messages WHERE sequence = ? AND entity = ? AND state = {DEFERRED}"
+_LOCK_DEFERRED = (
+    f"UPDATE bus_messages SET state = {DEFERRED_LOCKED}, lock = ?, owner = ?, due_at = ? WHERE sequence = ?"
+)
+_DELETE = "DELETE FROM bus_messages WHERE sequence = ?"
 _DEAD_LETTER = (
     f"UPDATE bus_messages SET entity = ?, state = {READY}, lock = NULL, owner = NULL, due_at = {NEVER}, "
     f"expires_at = {NEVER}, reason = ?, description = ? WHERE sequence = ?"
@@ -147,6 +159,49 @@ def lock(
     return taken, until
 
 
+def next_and_delete(tx: Transaction, mailbox: Mailbox, limit: int, now: int) -> list[Row]:
+    """Rows with the columns STORED, in order."""
+    rows: list[Row] = tx.execute(NEXT, (mailbox.id, now, limit)).fetchall()
+    delete(tx, mailbox, rows)
+    return rows
+
+
+def find_deferred(
+    tx: Transaction, mailbox: Mailbox, sequences: Sequence[int], now: int
+) -> tuple[list[Row], list[int]]:
+    """Rows with the columns STORED, and the numbers of which no unlocked message is deferred.
+
+    One that expired meanwhile comes to its end here, as in Service Bus:
+    https://learn.microsoft.com/azure/service-bus-messaging/message-deferral
+    """
+    found: list[Row] = []
+    missing: list[int] = []
+    for sequence in dict.fromkeys(sequences):
+        row = tx.execute(_FIND_DEFERRED, (sequence, mailbox.id)).fetchone()
+        if row is not None and row[EXPIRES_AT] > now:
+            found.append(row)
+            continue
+        missing.append(sequence)
+        if row is not None:
+            _expire(tx, mailbox, sequence)
+    return found, missing
+
+
+def lock_deferred(
+    tx: Transaction, mailbox: Mailbox, rows: list[Row], nonce: int, owner: str, now: int
+) -> int:
+    """Returns until when they are locked."""
+    until = now + mailbox.lock_ms
+    tx.executemany(_LOCK_DEFERRED, [(nonce, owner, until, row[SEQUENCE]) for row in rows])
+    return until
+
+
+def delete(tx: Transaction, mailbox: Mailbox, rows: list[Row]) -> None:
+    """What is received and deleted at once counts as completed."""
+    tx.executemany(_DELETE, [(row[SEQUENCE],) for row in rows])
+    tx.count(mailbox.path, "completed", len(rows))
+
+
 def complete(tx: Transaction, mailbox: Mailbox, token: str, now: int) -> bool:
     nonce, sequence = parse_token(token)
     if tx.execute(_COMPLETE, (sequence, nonce, mailbox.id, now)).rowcount == 0:
@@ -167,11 +222,15 @@ def renew(tx: Transaction, mailbox: Mailbox, token: str, now: int) -> bool:
 
 
 def abandon(tx: Transaction, mailbox: Mailbox, token: str, now: int) -> bool:
-    nonce, sequence = parse_token(token)
-    if tx.execute(_FIND, (sequence, nonce, mailbox.id, now)).fetchone() is None:
-        return False
-    _release(tx, mailbox, sequence, now)
-    return True
+    return _give_back(tx, mailbox, token, now, _UNLOCK, 1)
+
+
+def release(tx: Transaction, mailbox: Mailbox, token: str, now: int) -> bool:
+    return _give_back(tx, mailbox, token, now, _UNLOCK, 0)
+
+
+def defer(tx: Transaction, mailbox: Mailbox, token: str, now: int) -> bool:
+    return _give_back(tx, mailbox, token, now, _DEFER, 1)
 
 
 def dead_letter(
@@ -199,8 +258,8 @@ def do_what_is_due(tx: Transaction, entities: Entities, now: int) -> int:
     for sequence, entity, state in tx.execute(_DUE, (now,)).fetchall():
         if state == SCHEDULED:
             _activate(tx, entities.targets_by_id[entity], sequence, now)
-        elif state == LOCKED:
-            _release(tx, entities.mailboxes_by_id[entity], sequence, now)
+        elif state in {LOCKED, DEFERRED_LOCKED}:
+            _end_delivery(tx, entities.mailboxes_by_id[entity], sequence, now, _UNLOCK, 1)
         else:
             _expire(tx, entities.mailboxes_by_id[entity], sequence)
     tx.execute(_FORGET, (now,))
@@ -208,12 +267,27 @@ def do_what_is_due(tx: Transaction, entities: Entities, now: int) -> int:
     return NEVER if next_due is None else next_due
 
 
-def _release(tx: Transaction, mailbox: Mailbox, sequence: int, now: int) -> None:
-    """A delivery failed: the message is free for the next one at once, or has come to its end."""
-    deliveries, expires = tx.execute(_RELEASE, (sequence,)).fetchone()
+def _give_back(tx: Transaction, mailbox: Mailbox, token: str, now: int, statement: str, failed: int) -> bool:
+    nonce, sequence = parse_token(token)
+    if tx.execute(_FIND, (sequence, nonce, mailbox.id, now)).fetchone() is None:
+        return False
+    _end_delivery(tx, mailbox, sequence, now, statement, failed)
+    return True
+
+
+def _end_delivery(
+    tx: Transaction, mailbox: Mailbox, sequence: int, now: int, statement: str, failed: int
+) -> None:
+    """The message is free for the next delivery at once, or set aside, or has come to its end.
+
+    To set it aside counts as a failed delivery too (https://github.com/Azure/azure-service-bus/issues/375).
+    """
+    deliveries, expires, state = tx.execute(statement, (failed, sequence)).fetchone()
     if mailbox.dead_letters is not None and deliveries >= mailbox.max_delivery_count:
         description = f"Message could not be consumed after {mailbox.max_delivery_count} delivery attempts."
         _move_to_dead_letters(tx, mailbox, sequence, "MaxDeliveryCountExceeded", description)
+    elif state == DEFERRED:
+        pass
     elif expires <= now:
         _expire(tx, mailbox, sequence)
     else:
@@ -225,7 +299,7 @@ def _expire(tx: Transaction, mailbox: Mailbox, sequence: int) -> None:
         description = "The message expired and was dead lettered."
         _move_to_dead_letters(tx, mailbox, sequence, "TTLExpiredException", description)
     else:
-        tx.execute("DELETE FROM bus_messages WHERE sequence = ?", (sequence,))
+        tx.execute(_DELETE, (sequence,))
         tx.count(mailbox.path, "expired")
 
 

@@ -13,7 +13,10 @@ from tests.emulator.servicebus_support import DEAD
 
 @dataclass(eq=False)
 class Copy:
-    """`place` orders copies as sequence numbers do. `token` is that of the lock, while locked."""
+    """`place` orders copies as sequence numbers do. `token` is that of the lock, while locked.
+
+    `deferred` stays while it is locked again: then it is given back as deferred.
+    """
 
     message: Message
     path: str
@@ -24,6 +27,7 @@ class Copy:
     deliveries: int = 0
     token: str | None = None
     reason: str | None = None
+    deferred: bool = False
 
 
 @dataclass
@@ -71,6 +75,25 @@ class Model:
             copy.state, copy.due = "locked", self.now + self.boxes[path].lock_s
         return taken
 
+    def receive_and_delete(self, path: str, limit: int) -> list[Copy]:
+        taken = self.receive(path, limit)
+        for copy in taken:
+            self.complete(copy)
+        return taken
+
+    def take_deferred(self, path: str, copies: list[Copy]) -> bool:
+        """All or none; those that expired meanwhile come to their end."""
+        free = [
+            copy for copy in copies if copy in self.copies and copy.path == path and copy.state == "deferred"
+        ]
+        expired = [copy for copy in free if copy.expires <= self.now]
+        for copy in expired:
+            self._expire(copy)
+        return len(free) == len(copies) and not expired
+
+    def lock_deferred(self, copy: Copy) -> None:
+        copy.state, copy.due = "locked", self.now + self.boxes[copy.path].lock_s
+
     def held(self, path: str, token: str) -> Copy | None:
         for copy in self.copies:
             if copy.path == path and copy.state == "locked" and copy.token == token:
@@ -82,10 +105,19 @@ class Model:
 
     def abandon(self, copy: Copy) -> None:
         copy.deliveries += 1
+        self.release(copy)
+
+    def defer(self, copy: Copy) -> None:
+        copy.deferred = True
+        self.abandon(copy)
+
+    def release(self, copy: Copy) -> None:
         copy.state, copy.token, copy.due = "ready", None, copy.expires
+        if copy.deferred:
+            copy.state, copy.due = "deferred", inf
         if not copy.path.endswith(DEAD) and copy.deliveries >= self.boxes[copy.path].max_delivery_count:
             self.dead_letter(copy, "MaxDeliveryCountExceeded")
-        elif copy.expires <= self.now:
+        elif copy.expires <= self.now and not copy.deferred:
             self._expire(copy)
 
     def dead_letter(self, copy: Copy, reason: str) -> None:
@@ -93,6 +125,7 @@ class Model:
         copy.path += DEAD
         self.events[copy.path, "accepted"] += 1
         copy.state, copy.token, copy.reason, copy.due, copy.expires = "ready", None, reason, inf, inf
+        copy.deferred = False
 
     def renew(self, copy: Copy) -> None:
         copy.due = self.now + self.boxes[copy.path].lock_s

@@ -1,5 +1,7 @@
 """The short way from a message to the function gives what the worker library's own converter gives."""
 
+from datetime import UTC
+
 from azure.functions.servicebus import ServiceBusMessage, ServiceBusMessageInConverter
 from hypothesis import given
 from hypothesis import strategies as st
@@ -23,7 +25,14 @@ messages = st.builds(
     reply_to_session_id=texts,
     partition_key=texts,
     properties=st.dictionaries(
-        st.text(max_size=5), st.none() | st.booleans() | st.integers(-(2**53), 2**53) | st.text(max_size=5)
+        st.text(max_size=5),
+        st.none()
+        | st.booleans()
+        | st.integers(-(2**53), 2**53)
+        | st.text(max_size=5)
+        | st.binary(max_size=5)
+        | st.uuids()
+        | st.datetimes(timezones=st.just(UTC)),
     ),
     sequence_number=numbers,
     enqueue_sequence_number=numbers,

@@ -37,6 +37,7 @@ class ServiceBus(RuleBasedStateMachine):
         self.sent = 0
         self.held: list[tuple[str, LockedMessage]] = []
         self.scheduled: list[tuple[str, int, Copy]] = []
+        self.deferred: list[tuple[str, int, Copy]] = []
         self.last_number: dict[str, int] = {}
         self.open()
 
@@ -91,8 +92,50 @@ class ServiceBus(RuleBasedStateMachine):
         numbers = [message.sequence_number for message in messages]
         assert numbers == sorted(set(numbers))
 
+    @rule(path=receivable, limit=st.integers(1, 2))
+    def receive_and_delete(self, path: str, limit: int) -> None:
+        messages = self.runner.run(self.bus.engine.receive_and_delete(path, limit))
+        expected = self.model.receive_and_delete(path, limit)
+        assert [each.body for each in messages] == [copy.message.body for copy in expected]
+
+    @precondition(lambda self: self.deferred)
+    @rule(some=st.lists(picks, min_size=1, max_size=2), delete=st.booleans())
+    def receive_deferred(self, some: list[int], delete: bool) -> None:
+        """Sometimes of another queue, or what is locked, expired or gone: such numbers stay in `deferred`."""
+        latest = self.deferred[-6:]
+        wanted = {
+            number: (path, copy) for path, number, copy in (latest[pick % len(latest)] for pick in some)
+        }
+        path = next(path for path, _ in wanted.values())
+        copies = [copy for _, copy in wanted.values()]
+        engine, allowed = self.bus.engine, self.model.take_deferred(path, copies)
+        try:
+            if delete:
+                messages = self.runner.run(engine.receive_and_delete_deferred(path, list(wanted)))
+            else:
+                messages = self.runner.run(engine.receive_deferred(path, list(wanted), "test"))
+        except MessageNotFound:
+            assert not allowed
+            return
+        assert allowed
+        assert [each.sequence_number for each in messages] == list(wanted)
+        for message, copy in zip(messages, copies, strict=True):
+            assert (message.body, message.delivery_count) == (copy.message.body, copy.deliveries)
+            assert message.state == "deferred"
+            if isinstance(message, LockedMessage):
+                self.model.lock_deferred(copy)
+                copy.token = message.lock_token
+                self.held.append((path, message))
+            else:
+                self.model.complete(copy)
+
     @precondition(lambda self: self.held)
-    @rule(pick=picks, how=st.sampled_from(["complete", "complete", "abandon", "dead_letter", "renew"]))
+    @rule(
+        pick=picks,
+        how=st.sampled_from(
+            ["complete", "complete", "abandon", "release", "defer", "defer", "dead_letter", "renew"]
+        ),
+    )
     def settle(self, pick: int, how: str) -> None:
         """Sometimes with a lock that is used up or over: such locks stay in `held`."""
         path, message = self.held[-1 - pick % min(len(self.held), 8)]
@@ -108,6 +151,8 @@ class ServiceBus(RuleBasedStateMachine):
         else:
             assert copy is not None
             getattr(self.model, how)(copy, *extra[:1])
+            if how == "defer":
+                self.deferred.append((path, message.sequence_number, copy))
 
     @precondition(lambda self: self.scheduled)
     @rule(pick=picks)
@@ -148,7 +193,8 @@ class ServiceBus(RuleBasedStateMachine):
             peeked = self.bus.engine.peek(path, 0, 1000)
             assert [each.body for each in peeked] == [copy.message.body for copy in copies]
             assert [each.state for each in peeked] == [
-                "scheduled" if copy.state == "scheduled" else "active" for copy in copies
+                "deferred" if copy.deferred else "scheduled" if copy.state == "scheduled" else "active"
+                for copy in copies
             ]
 
 

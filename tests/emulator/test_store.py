@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from emulator.database import SCHEMA_VERSION
 from emulator.store import MAX_GROUP, Peers, Store, StoreError, StoreStopped, Transaction, WriteTurn
 from tests.emulator.store_support import SCHEMA, CommitSpy, insert, numbers
 
@@ -340,6 +341,19 @@ async def test_a_file_of_a_newer_version_is_refused(tmp_path: Path) -> None:
     db.close()
     with pytest.raises(StoreError, match="newer version"):
         Store(tmp_path / "store", schema=SCHEMA)
+
+
+async def test_a_file_of_an_older_version_is_taken_on_with_what_is_in_it(tmp_path: Path) -> None:
+    store = Store(tmp_path / "store", schema=SCHEMA)
+    await store.write(insert(7))
+    await store.close()
+    with sqlite3.connect(tmp_path / "store") as db:
+        db.execute("PRAGMA user_version=1")
+    db.close()
+    store = Store(tmp_path / "store", schema=SCHEMA)
+    assert numbers(store) == [7]
+    assert store.read("PRAGMA user_version") == [(SCHEMA_VERSION,)]
+    await store.close()
 
 
 async def test_a_file_that_is_no_store_is_refused(tmp_path: Path) -> None:
