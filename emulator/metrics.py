@@ -26,5 +26,9 @@ class Metrics:
         """As the Durable Task Scheduler bills: a start, an activity scheduled and completed, a timer, ..."""
         self.counts["durable", kind] += 1
 
+    def wire(self, what: str, number: int = 1) -> None:
+        """At the wire endpoints: `cosmos requests`, `cosmos bytes`, `amqp bytes` (both ways)."""
+        self.counts["wire", what] += number
+
     def total(self, name: str) -> int:
         return sum(number for (group, _), number in self.counts.items() if group == name)

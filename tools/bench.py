@@ -104,9 +104,7 @@ def evaluate(
     """`window` in epoch seconds. Figures per order are infinite when nothing completed in it."""
     began, over = window
     seconds = over - began
-    due = {send.order_id: send.due for send in sent if send.order_id is not None}
-    completed = [end for end in ended if end.status == "completed" and began <= end.at < over]
-    latencies = sorted(end.at - due[end.order_id] for end in completed if end.order_id in due)
+    completed, latencies = completed_in(window, sent, ended)
     accepted = sum(began <= send.due < over for send in sent if send.order_id is not None)
 
     def per_order(amount: float) -> float:
@@ -131,6 +129,16 @@ def evaluate(
         durable_actions_per_order=per_order(usage.total("durable")),
         violations=violations,
     )
+
+
+def completed_in(
+    window: tuple[float, float], sent: Sequence[Sent], ended: Sequence[Ended]
+) -> tuple[list[Ended], list[float]]:
+    """What completed in the window, and the latencies of that, ascending."""
+    began, over = window
+    due = {send.order_id: send.due for send in sent if send.order_id is not None}
+    completed = [end for end in ended if end.status == "completed" and began <= end.at < over]
+    return completed, sorted(end.at - due[end.order_id] for end in completed if end.order_id in due)
 
 
 def percentile(ascending: Sequence[float], percent: int) -> float:
@@ -158,6 +166,17 @@ def usage_between(before: Sequence[Mapping[str, Any]], after: Sequence[Mapping[s
     )
 
 
+@dataclass(frozen=True, slots=True)
+class Observed:
+    """One run. `window` in epoch seconds."""
+
+    window: tuple[float, float]
+    sent: Sequence[Sent]
+    ended: Sequence[Ended]
+    usage: Usage
+    violations: int
+
+
 async def measure(
     instances: int,
     rate: float,
@@ -169,6 +188,22 @@ async def measure(
 ) -> Result:
     """One run. `options` are the emulator's."""
     settings = profiling.settings(RESULTS) if profile else {}
+    run = await observe(
+        instances, rate, warm_up_s, seconds, profile=profile, settings=settings, options=options
+    )
+    return evaluate(instances, run.window, rate, run.sent, run.ended, run.usage, run.violations)
+
+
+async def observe(
+    instances: int,
+    rate: float,
+    warm_up_s: float,
+    seconds: float,
+    *,
+    profile: bool = False,
+    settings: Mapping[str, str] | None = None,
+    options: Sequence[str] = (),
+) -> Observed:
     async with fresh_emulator(instances, settings, options) as emulator:
         async with connect(emulator.url) as api:
             await api.load_stock({sku(number): PIECES_PER_SKU for number in range(SKUS)})
@@ -197,8 +232,7 @@ async def measure(
         ended = await drained(emulator.state, len(accepted))
         violations = await settle(emulator.state, accepted)
     show(violations)
-    usage = usage_between(before, after)
-    return evaluate(instances, (began, over), rate, sent, ended, usage, len(violations))
+    return Observed((began, over), sent, ended, usage_between(before, after), len(violations))
 
 
 async def _start_load(

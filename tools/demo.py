@@ -4,6 +4,7 @@ Shows each order move through its states as it happens, then checks the invarian
 `demo: N orders, C completed, X cancelled, V violations`; exit 0 if every order ended as it should and V is 0.
 """
 
+import argparse
 import asyncio
 import sys
 from collections import Counter
@@ -18,6 +19,7 @@ from rich.live import Live
 from rich.table import Table
 
 from tools.api import TERMINAL, Api, Line, NewOrder, OrderView, connect
+from tools.emulator_process import ADAPTERS, with_adapters
 from tools.scratch import fresh_emulator, run, settle, show
 
 SETTINGS = {
@@ -180,10 +182,11 @@ async def run_case(api: Api, board: Board, number: int, case: Case) -> Outcome:
     return Outcome(case, order, problems)
 
 
-async def demo(console: Console) -> int:
+async def demo(console: Console, adapters: str) -> int:
     """Exit code."""
     board = Board(console)
-    async with fresh_emulator(settings=SETTINGS) as emulator, connect(emulator.url) as api:
+    settings, options = with_adapters(adapters, SETTINGS)
+    async with fresh_emulator(1, settings, options) as emulator, connect(emulator.url) as api:
         console.print(f"emulator on {emulator.url}, state in {emulator.state}", soft_wrap=True)
         await api.load_stock(STOCK)
         with board.open():
@@ -205,7 +208,10 @@ async def demo(console: Console) -> int:
 
 
 def main() -> int:
-    return run("demo", demo(Console(highlight=False)))
+    parser = argparse.ArgumentParser(prog="demo", description=__doc__)
+    parser.add_argument("--adapters", choices=ADAPTERS, default=ADAPTERS[0], help="see README.md")
+    given = parser.parse_args()
+    return run("demo", demo(Console(highlight=False), given.adapters))
 
 
 if __name__ == "__main__":

@@ -20,6 +20,19 @@ START_TIMEOUT_S = 60.0
 STOP_TIMEOUT_S = 60.0
 
 
+WIRE = ("--wire", "--amqp-port", "0", "--cosmos-port", "0")
+ADAPTERS = ("embedded", "azure")
+"""What the hosted app uses: the emulator's engines themselves, or the Azure SDKs over the wire endpoints."""
+
+
+def with_adapters(
+    adapters: str, settings: Mapping[str, str] | None = None, options: Sequence[str] = ()
+) -> tuple[dict[str, str], tuple[str, ...]]:
+    """`settings` and `options` of `start` for an app on these adapters."""
+    chosen = {**(settings or {}), "ORDERFLOW_ADAPTERS": adapters}
+    return chosen, (*options, *WIRE) if adapters == "azure" else tuple(options)
+
+
 class EmulatorFailed(Exception):
     """It did not start, or ended by itself; the message holds the end of its log."""
 
