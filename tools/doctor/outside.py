@@ -1,0 +1,142 @@
+"""What the checks look at, as it really is."""
+
+import asyncio
+import socket
+import subprocess
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from typing import Any
+
+from tools.doctor.entities import Unreachable
+from tools.doctor.machine import Ran
+
+COMMAND_S = 20.0
+ANSWER_S = 3.0
+LOOK_UP_S = 30.0
+MAX_ANSWER_BYTES = 64 * 1024
+
+
+def run(command: Sequence[str]) -> Ran | None:
+    try:
+        done = subprocess.run(
+            command,
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            errors="replace",
+            timeout=COMMAND_S,
+            check=False,
+        )
+    except FileNotFoundError:
+        return None
+    except OSError as error:
+        return Ran(126, str(error))
+    except subprocess.TimeoutExpired:
+        return Ran(124, f"no answer within {COMMAND_S:.0f} s")
+    return Ran(done.returncode, done.stdout + done.stderr)
+
+
+def ask(port: int, question: bytes) -> bytes | None:
+    try:
+        connection = socket.create_connection(("127.0.0.1", port), timeout=ANSWER_S)
+    except OSError:
+        return None
+    with connection:
+        answer = b""
+        try:
+            connection.sendall(question)
+            while question and len(answer) < MAX_ANSWER_BYTES:
+                received = connection.recv(65536)
+                answer += received
+                if not received or not question.startswith(b"GET"):
+                    break
+        except OSError:
+            return answer  # a peer that resets or says nothing has said this much
+    return answer
+
+
+def entities_there(environment: Mapping[str, str], names: Sequence[str]) -> Sequence[str]:
+    """Opens a link to each: the data plane alone is enough, no management rights. Raises Unreachable."""
+    return _within(lambda: _entities_there(environment, names))
+
+
+def container_keys(environment: Mapping[str, str], database: str, names: Sequence[str]) -> Mapping[str, str]:
+    """Reads each: the official emulator does not list them all. Raises Unreachable."""
+    return _within(lambda: _container_keys(environment, database, names))
+
+
+def _within[Found](look_up: Callable[[], Awaitable[Found]]) -> Found:
+    async def limited() -> Found:
+        async with asyncio.timeout(LOOK_UP_S):
+            return await look_up()
+
+    try:
+        return asyncio.run(limited())
+    except TimeoutError:
+        raise Unreachable(f"no answer within {LOOK_UP_S:.0f} s") from None
+
+
+# The ports of core/ do not ask what there is, and need not: so the SDKs themselves are asked here. They are
+# imported when needed, for that takes a second.
+
+
+async def _entities_there(environment: Mapping[str, str], names: Sequence[str]) -> Sequence[str]:
+    from azure.servicebus.aio import ServiceBusClient  # noqa: PLC0415, TID251
+    from azure.servicebus.exceptions import MessagingEntityNotFoundError, ServiceBusError  # noqa: PLC0415, TID251
+
+    from adapters.azure.connections import identity, service_bus_connection  # noqa: PLC0415
+
+    connection = service_bus_connection(environment)
+    if connection.connection_string:
+        client = ServiceBusClient.from_connection_string(connection.connection_string, retry_total=0)
+    else:
+        client = ServiceBusClient(connection.endpoint, identity(connection), retry_total=0)
+    there = []
+    try:
+        async with client:
+            for name in names:
+                topic, _, subscription = name.partition("/Subscriptions/")
+                # A queue and a topic are both written to by their name.
+                link = (
+                    client.get_subscription_receiver(topic, subscription)
+                    if subscription
+                    else client.get_queue_sender(name)
+                )
+                try:
+                    async with link:
+                        there.append(name)
+                except MessagingEntityNotFoundError:
+                    continue
+    except ServiceBusError as error:
+        raise Unreachable(f"{connection.endpoint}: {error}") from error
+    return there
+
+
+async def _container_keys(
+    environment: Mapping[str, str], database: str, names: Sequence[str]
+) -> Mapping[str, str]:
+    from azure.core.exceptions import AzureError  # noqa: PLC0415
+    from azure.cosmos.aio import CosmosClient  # noqa: PLC0415, TID251
+    from azure.cosmos.exceptions import CosmosResourceNotFoundError  # noqa: PLC0415, TID251
+
+    from adapters.azure.connections import cosmos_connection, identity  # noqa: PLC0415
+    from adapters.azure.cosmos_client import OPTIONS  # noqa: PLC0415
+
+    connection = cosmos_connection(environment)
+    options: dict[str, Any] = dict(OPTIONS)
+    if connection.connection_string:
+        client = CosmosClient.from_connection_string(connection.connection_string, **options)
+    else:
+        client = CosmosClient(connection.endpoint, identity(connection), **options)
+    keys = {}
+    try:
+        async with client:
+            for name in names:
+                container = client.get_database_client(database).get_container_client(name)
+                try:
+                    properties = await container.read()
+                except CosmosResourceNotFoundError:
+                    continue
+                keys[name] = ",".join(properties["partitionKey"]["paths"])
+    except AzureError as error:
+        raise Unreachable(f"{connection.endpoint}: {error}") from error
+    return keys
