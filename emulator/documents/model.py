@@ -71,9 +71,9 @@ class Condition(NamedTuple):
 
 
 class PatchStep(NamedTuple):
-    """`set` adds or overwrites, `increment` adds to a number or creates it, `remove` wants it to exist."""
+    """`set` adds or overwrites, `increment` adds to a number or creates it, the others want it to exist."""
 
-    kind: Literal["set", "increment", "remove"]
+    kind: Literal["set", "increment", "remove", "replace"]
     path: str
     value: Json = None
 

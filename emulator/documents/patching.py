@@ -91,11 +91,11 @@ def apply(item: JsonObject, steps: Sequence[PatchStep]) -> None:
             target = target.get(parent) if isinstance(target, dict) else None
         if not isinstance(target, dict):
             raise RequestFailed(400, f"`{step.path}`: its parent is not an object of the item")
-        if step.kind == "set":
+        if step.kind in {"remove", "replace"} and name not in target:
+            raise RequestFailed(400, f"`{step.path}` cannot be {step.kind}d, it does not exist")
+        if step.kind in {"set", "replace"}:
             target[name] = step.value
         elif step.kind == "remove":
-            if name not in target:
-                raise RequestFailed(400, f"`{step.path}` cannot be removed, it does not exist")
             del target[name]
         else:
             number = target.get(name, 0)
