@@ -1,0 +1,377 @@
+"""Messages between their AMQP form (part 3.2 of the specification) and the engine's.
+
+A message goes out as it came in: the sections that the broker does not write are kept in bytes
+(`Message.amqp`), all but a body that is one data section, which is the engine's `body`. The engine's fields
+are what filters, duplicate detection and a hosted function look at. A message that did not come over the wire
+is written from them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import UTC, datetime, timedelta
+from typing import Final
+from uuid import UUID, uuid4
+
+from emulator.servicebus.messages import LockedMessage, Message, PropertyValue, StoredMessage
+from emulator.wire.amqp.decoding import decode, map_content, skip
+from emulator.wire.amqp.encoding import (
+    encode,
+    encode_binary,
+    encode_described,
+    encode_list,
+    encode_map,
+    encode_string,
+    encode_symbol,
+    encode_uint,
+)
+from emulator.wire.amqp.values import DecodeError, Symbol, Timestamp, Value
+
+BATCH_FORMAT: Final = 0x80013700
+"""The message format of an envelope whose data sections are whole messages."""
+
+HEADER, DELIVERY_ANNOTATIONS, ANNOTATIONS, PROPERTIES, APPLICATION_PROPERTIES = range(0x70, 0x75)
+DATA, SEQUENCE, VALUE, FOOTER = range(0x75, 0x79)
+
+SCHEDULED_TIME: Final = "x-opt-scheduled-enqueue-time"
+PARTITION_KEY: Final = "x-opt-partition-key"
+_BROKERS: Final = frozenset(
+    {
+        "x-opt-sequence-number",
+        "x-opt-enqueued-time",
+        "x-opt-locked-until",
+        "x-opt-enqueue-sequence-number",
+        "x-opt-message-state",
+        "x-opt-lock-token",
+        "x-opt-deadletter-source",
+    }
+)
+"""Annotations that the broker writes: what a sender says there, by sending on what it got, is dropped."""
+
+_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
+_STATES: Final = {"active": 0, "deferred": 1, "scheduled": 2}
+_MAX_UINT: Final = 2**32 - 1
+
+
+def decode_batch(data: bytes) -> list[Message]:
+    """The messages of an envelope, whose other sections say nothing. Raises DecodeError."""
+    return [decode_message(_binary(data, at)) for code, _, at, _ in _sections(data) if code == DATA]
+
+
+def decode_message(data: bytes) -> Message:
+    """Its sections may come in any order: the Python SDK writes delivery annotations last.
+
+    Raises DecodeError.
+    """
+    kept: list[bytes] = []
+    bodies: list[bytes] = []
+    others: list[tuple[bytes, bytes]] = []
+    properties: list[Value] = []
+    application: dict[str, PropertyValue] = {}
+    annotations: dict[Value, Value] = {}
+    ttl_s: float | None = None
+    for code, begin, at, end in _sections(data):
+        if code == DATA:
+            bodies.append(_binary(data, at))
+            continue
+        if code == HEADER:
+            ttl_s = _time_to_live(_list(data, at, "header"))
+            continue
+        if code == DELIVERY_ANNOTATIONS:
+            continue
+        section = data[begin:end]
+        if code == ANNOTATIONS:
+            annotations = _map(data, at, "message annotations")
+            if not _BROKERS.isdisjoint(_texts(annotations)):
+                annotations = {key: value for key, value in annotations.items() if key not in _BROKERS}
+                section = encode_described(ANNOTATIONS, encode(annotations))
+        elif code == PROPERTIES:
+            properties = _list(data, at, "properties")
+        elif code == APPLICATION_PROPERTIES:
+            application = _application_properties(_map(data, at, "application properties"))
+        elif code in {SEQUENCE, VALUE}:
+            value, _ = decode(data, at)
+            others.append((section, _body_of(value)))
+            continue
+        kept.append(section)
+    if bodies and others:
+        raise DecodeError("a message has a body of data or of values, not both")
+    body = b"".join(bodies) or b"".join(text for _, text in others)
+    if len(bodies) != 1:
+        kept += [encode_described(DATA, encode_binary(each)) for each in bodies]
+        kept += [section for section, _ in others]
+    return _message(body, properties, application, annotations, ttl_s, b"".join(kept))
+
+
+def encode_message(message: StoredMessage) -> bytes:
+    """With what the broker says of it; that it is locked when it is."""
+    sections = _sections_from_fields(message) if message.amqp is None else _Sections(message.amqp)
+    if message.dead_letter_reason is not None:
+        sections.add_application_properties(
+            {
+                "DeadLetterReason": message.dead_letter_reason,
+                "DeadLetterErrorDescription": message.dead_letter_description or "",
+            }
+        )
+    return b"".join(
+        (
+            _header(message),
+            _annotations(message, sections),
+            sections.properties,
+            sections.application_properties,
+            sections.body or encode_described(DATA, encode_binary(message.body)),
+            sections.footer,
+        )
+    )
+
+
+class _Sections:
+    """The kept sections of a message, apart."""
+
+    __slots__ = ("annotations", "annotations_count", "application_properties", "body", "footer", "properties")
+
+    def __init__(self, kept: bytes) -> None:
+        self.annotations, self.annotations_count = b"", 0
+        self.properties = self.application_properties = self.body = self.footer = b""
+        for code, begin, at, end in _sections(kept):
+            match code:
+                case 0x72:
+                    self.annotations, self.annotations_count = map_content(kept, at)
+                case 0x73:
+                    self.properties = kept[begin:end]
+                case 0x74:
+                    self.application_properties = kept[begin:end]
+                case 0x78:
+                    self.footer = kept[begin:end]
+                case _:
+                    self.body += kept[begin:end]
+
+    def add_application_properties(self, added: dict[str, str]) -> None:
+        """To those of the sender, whose bytes stay as they are; one with the name of an added one goes."""
+        content, count = b"", 0
+        if self.application_properties:
+            content, count = map_content(self.application_properties, _DESCRIPTOR_SIZE)
+            present, _ = decode(self.application_properties, _DESCRIPTOR_SIZE)
+            if isinstance(present, dict) and not added.keys().isdisjoint(_texts(present)):
+                left = {key: value for key, value in present.items() if key not in added}
+                content, count = map_content(encode(left), 0)
+        content += b"".join(encode_string(text) for item in added.items() for text in item)
+        self.application_properties = encode_described(
+            APPLICATION_PROPERTIES, encode_map(content, count + 2 * len(added))
+        )
+
+
+_DESCRIPTOR_SIZE: Final = 3
+"""Of a section, when it is written as `_sections` and `encode_described` want it."""
+
+
+def _sections_from_fields(message: StoredMessage) -> _Sections:
+    sections = _Sections(b"")
+    fields = (
+        _text(message.message_id),
+        b"\x40",
+        _text(message.to),
+        _text(message.subject),
+        _text(message.reply_to),
+        _text(message.correlation_id),
+        b"\x40" if message.content_type is None else _ascii_symbol(message.content_type),
+        b"\x40",
+        b"\x40",
+        b"\x40",
+        _text(message.session_id),
+        b"\x40",
+        _text(message.reply_to_session_id),
+    )
+    sections.properties = encode_described(PROPERTIES, encode_list(fields))
+    if message.properties:
+        content = b"".join(
+            encode_string(key) + encode(_amqp(value)) for key, value in message.properties.items()
+        )
+        sections.application_properties = encode_described(
+            APPLICATION_PROPERTIES, encode_map(content, 2 * len(message.properties))
+        )
+    if message.partition_key is not None:
+        sections.annotations = encode_symbol(PARTITION_KEY) + encode_string(message.partition_key)
+        sections.annotations_count = 2
+    return sections
+
+
+def _header(message: StoredMessage) -> bytes:
+    ttl = b"\x40"
+    if message.expires_at is not None:
+        milliseconds = round((message.expires_at - message.enqueued_at) * 1000)
+        ttl = encode_uint(min(max(milliseconds, 0), _MAX_UINT))
+    return encode_described(
+        HEADER, encode_list((b"\x41", b"\x40", ttl, b"\x40", encode_uint(message.delivery_count)))
+    )
+
+
+_NUMBERS_COUNT: Final = 8
+_SEQUENCE_NUMBER: Final = encode_symbol("x-opt-sequence-number") + b"\x81"
+_ENQUEUED_TIME: Final = encode_symbol("x-opt-enqueued-time") + b"\x83"
+_ENQUEUE_SEQUENCE_NUMBER: Final = encode_symbol("x-opt-enqueue-sequence-number") + b"\x81"
+_STATE: Final = encode_symbol("x-opt-message-state") + b"\x54"
+_LOCKED_UNTIL: Final = encode_symbol("x-opt-locked-until") + b"\x83"
+_SCHEDULED: Final = encode_symbol(SCHEDULED_TIME) + b"\x83"
+
+
+def _annotations(message: StoredMessage, sections: _Sections) -> bytes:
+    content = b"".join(
+        (
+            _SEQUENCE_NUMBER,
+            message.sequence_number.to_bytes(8),
+            _ENQUEUED_TIME,
+            _milliseconds(message.enqueued_at),
+            _ENQUEUE_SEQUENCE_NUMBER,
+            message.enqueue_sequence_number.to_bytes(8),
+            _STATE,
+            bytes((_STATES[message.state],)),
+            sections.annotations,
+        )
+    )
+    count = _NUMBERS_COUNT + sections.annotations_count
+    if isinstance(message, LockedMessage):
+        content += _LOCKED_UNTIL + _milliseconds(message.locked_until)
+        count += 2
+    if message.scheduled_for is not None and message.amqp is None:
+        content += _SCHEDULED + _milliseconds(message.scheduled_for)
+        count += 2
+    return encode_described(ANNOTATIONS, encode_map(content, count))
+
+
+def _milliseconds(epoch_s: float) -> bytes:
+    return round(epoch_s * 1000).to_bytes(8)
+
+
+def _message(
+    body: bytes,
+    properties: list[Value],
+    application: Mapping[str, PropertyValue],
+    annotations: dict[Value, Value],
+    ttl_s: float | None,
+    kept: bytes,
+) -> Message:
+    properties += [None] * (13 - len(properties))
+    scheduled = annotations.get(SCHEDULED_TIME)
+    partition_key = annotations.get(PARTITION_KEY)
+    if scheduled is not None and not isinstance(scheduled, Timestamp):
+        raise DecodeError(f"{SCHEDULED_TIME} must be a timestamp")
+    if partition_key is not None and not isinstance(partition_key, str):
+        raise DecodeError(f"{PARTITION_KEY} must be a string")
+    return Message(
+        body=body,
+        message_id=_id(properties[0], "message-id") or str(uuid4()),
+        subject=_string(properties[3], "subject"),
+        correlation_id=_id(properties[5], "correlation-id"),
+        content_type=_string(properties[6], "content-type"),
+        session_id=_string(properties[10], "group-id"),
+        to=_string(properties[2], "to"),
+        reply_to=_string(properties[4], "reply-to"),
+        reply_to_session_id=_string(properties[12], "reply-to-group-id"),
+        partition_key=partition_key,
+        properties=application,
+        time_to_live_s=ttl_s,
+        scheduled_for=None if scheduled is None else scheduled / 1000,
+        amqp=kept,
+    )
+
+
+def _sections(data: bytes) -> list[tuple[int, int, int, int]]:
+    """Of each its code, where it and its value begin, and where both end. Raises DecodeError."""
+    found = []
+    at = 0
+    while at < len(data):
+        if data[at : at + 2] != b"\x00\x53" or at + _DESCRIPTOR_SIZE >= len(data):
+            raise DecodeError(f"no section of a message begins at byte {at}")
+        code = data[at + 2]
+        if not HEADER <= code <= FOOTER:
+            raise DecodeError(f"{code:#x} is no section of a message")
+        end = skip(data, at + _DESCRIPTOR_SIZE)
+        found.append((code, at, at + _DESCRIPTOR_SIZE, end))
+        at = end
+    return found
+
+
+def _binary(data: bytes, at: int) -> bytes:
+    value, _ = decode(data, at)
+    if not isinstance(value, bytes):
+        raise DecodeError("a data section must be binary")
+    return value
+
+
+def _list(data: bytes, at: int, what: str) -> list[Value]:
+    value, _ = decode(data, at)
+    if not isinstance(value, list):
+        raise DecodeError(f"the {what} must be a list")
+    return value
+
+
+def _map(data: bytes, at: int, what: str) -> dict[Value, Value]:
+    value, _ = decode(data, at)
+    if not isinstance(value, dict):
+        raise DecodeError(f"the {what} must be a map")
+    return value
+
+
+def _time_to_live(header: list[Value]) -> float | None:
+    ttl = header[2] if len(header) > 2 else None
+    if ttl is None:
+        return None
+    if type(ttl) is not int or ttl < 0:
+        raise DecodeError("the header's ttl must be an unsigned integer")
+    return ttl / 1000
+
+
+def _application_properties(values: dict[Value, Value]) -> dict[str, PropertyValue]:
+    properties: dict[str, PropertyValue] = {}
+    for key, value in values.items():
+        if not isinstance(key, str):
+            raise DecodeError("an application property's name must be a string")
+        if isinstance(value, Timestamp):
+            try:
+                properties[key] = _EPOCH + timedelta(milliseconds=value)
+            except OverflowError:
+                raise DecodeError(f"application property {key!r} is a time out of range") from None
+        elif isinstance(value, Symbol):
+            properties[key] = str(value)
+        elif value is None or isinstance(value, (str, int, float, bytes, UUID)):
+            properties[key] = value
+        else:
+            raise DecodeError(f"application property {key!r} is of a type that is not served")
+    return properties
+
+
+def _body_of(value: Value) -> bytes:
+    """What a hosted function sees of a body that is no data: text and binary, of the rest nothing."""
+    if isinstance(value, str):
+        return value.encode()
+    return value if isinstance(value, bytes) else b""
+
+
+def _id(value: Value, what: str) -> str | None:
+    """A message id is text, a number, a UUID or binary; the engine knows text."""
+    if isinstance(value, (int, UUID)):
+        return str(value)
+    return value.hex() if isinstance(value, bytes) else _string(value, what)
+
+
+def _string(value: Value, what: str) -> str | None:
+    if value is None or isinstance(value, str):
+        return value
+    raise DecodeError(f"the property {what} must be a string")
+
+
+def _texts(values: dict[Value, Value]) -> set[str]:
+    return {key for key in values if isinstance(key, str)}
+
+
+def _amqp(value: PropertyValue) -> Value:
+    return Timestamp((value - _EPOCH) // timedelta(milliseconds=1)) if isinstance(value, datetime) else value
+
+
+def _text(text: str | None) -> bytes:
+    return b"\x40" if text is None else encode_string(text)
+
+
+def _ascii_symbol(text: str) -> bytes:
+    return encode_symbol(text if text.isascii() else text.encode("ascii", "replace").decode())
