@@ -7,6 +7,9 @@ import azure.durable_functions as df
 from activities import orders as order_activities
 from adapters.sandbox.carrier import SandboxCarrier
 from adapters.sandbox.gateway import SandboxGateway
+from core.bus import Bus
+from core.clock import Clock
+from core.documents import Documents
 from core.settings import read_settings
 from core.telemetry import configure_logging
 from orchestrators import blueprint as orchestrators
@@ -32,16 +35,21 @@ from triggers.timers import orders as order_timers
 settings = read_settings(os.environ)
 configure_logging(settings.log_level)
 
-# Imported by choice, so that what is deployed needs no emulator, and a laptop no Azure SDK.
-if settings.adapters == "embedded":
-    from adapters.embedded import connect
-else:
-    raise RuntimeError(
-        f"ORDERFLOW_ADAPTERS: must be embedded, the others are to come, not {settings.adapters!r}"
-    )
+documents: Documents
+bus: Bus
+clock: Clock
+# Imported by choice, so that what is deployed needs no emulator, and the emulator alone no Azure data SDK.
+if settings.adapters == "azure":
+    from adapters import azure
 
-adapters = connect()
-documents, bus, clock = adapters.documents, adapters.bus, adapters.clock
+    in_azure = azure.connect(os.environ)
+    documents, bus, clock = in_azure.documents, in_azure.bus, in_azure.clock
+else:
+    from adapters import embedded
+
+    in_emulator = embedded.connect()
+    documents, bus, clock = in_emulator.documents, in_emulator.bus, in_emulator.clock
+
 orders = Orders(documents, clock)
 policy = policy_of(settings)
 hold_s = longest_forward_s(policy, len(ORDER_SAGA)) + settings.hold_margin_s

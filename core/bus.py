@@ -6,7 +6,9 @@ from datetime import datetime
 from typing import Protocol
 
 MAX_MESSAGE_BYTES = 256 * 1024
-"""Body and properties of one message, and of all messages of one send (Service Bus Standard)."""
+"""Body and properties of one message, and of all messages of one send, which is one AMQP transfer (Service
+Bus Standard). Who has more to send sends several times, and so says that a part may arrive alone.
+"""
 
 
 class BusError(Exception):
@@ -23,6 +25,10 @@ class MessageTooLarge(BusError):
 
 class MessageLockLost(BusError):
     """The lock expired or the message was settled already."""
+
+
+class BusAccessDenied(BusError):
+    """Who the app says it is is not believed, or may not do this."""
 
 
 class TransientBusError(BusError):
@@ -67,8 +73,11 @@ class DeadLetter:
 
 class Bus(Protocol):
     async def send(self, entity: str, messages: Sequence[OutgoingMessage]) -> None:
-        """Send to a queue or topic, all or nothing. Raises EntityNotFound, MessageTooLarge,
-        TransientBusError.
+        """Send to a queue or topic, in order, all or nothing. Raises EntityNotFound, MessageTooLarge,
+        BusAccessDenied, TransientBusError.
+
+        After a TransientBusError the messages may have arrived all the same. Sending them again is right:
+        who receives must cope with a message that comes twice.
         """
         ...
 

@@ -4,7 +4,7 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-ADAPTERS = frozenset({"embedded"})
+ADAPTERS = frozenset({"azure", "embedded"})
 LOG_LEVELS = frozenset({"DEBUG", "INFO", "WARNING", "ERROR"})
 LONGEST_S = 366 * 86400.0
 
@@ -17,7 +17,7 @@ class InvalidSetting(ValueError):
 class Settings:
     """Durations in seconds.
 
-    adapters: where messages and documents live.
+    adapters: where messages and documents live; what `azure` needs beside is read by adapters/azure.
     step_timeout_s, step_attempts: how long the saga waits for a reply, and how often it sends a command.
     undo_attempts: how often it sends an undo before the order needs attention.
     attention_interval_s: how long it then waits before the next try; grows to an hour.

@@ -1,9 +1,18 @@
-"""How this app talks to Cosmos DB: options for `azure.cosmos.aio.CosmosClient`."""
+"""How this app talks to Cosmos DB."""
 
-from collections.abc import Mapping
-from typing import Final
+from __future__ import annotations
 
-OPTIONS: Final[Mapping[str, object]] = {
+from typing import TYPE_CHECKING, Any, Final
+
+from azure.cosmos.aio import CosmosClient
+
+from adapters.azure.connections import Connection
+
+if TYPE_CHECKING:
+    from azure.core.credentials_async import AsyncTokenCredential
+    from azure.core.pipeline.transport import AsyncHttpTransport
+
+_OPTIONS: Final[dict[str, Any]] = {
     # Whoever asks repeats transient errors (core/resilience.py). A write that the SDK repeats after a broken
     # connection may meet its own first attempt, as a conflict. -1, because 0 means the SDK's default of 9.
     "retry_throttle_total": -1,
@@ -16,4 +25,22 @@ OPTIONS: Final[Mapping[str, object]] = {
     # Shorter request bodies, and less to escape.
     "enable_compact_utf8_item_writes": True,
 }
-"""What stays on: looking for other regions, and one more try, there or here, after a 503 or a failed read."""
+
+
+def cosmos_client(
+    connection: Connection,
+    credential: AsyncTokenCredential | None = None,
+    transport: AsyncHttpTransport[Any, Any] | None = None,
+) -> CosmosClient:
+    """To be closed by the caller. Connects with the first request, by `transport` or aiohttp's own.
+
+    `credential` is for a connection without a connection string. What the SDK still repeats: once, after half
+    a second, a request that met a 503 and a read that met a 500 or 408, in another region if there is one.
+    """
+    if connection.connection_string is not None:
+        return CosmosClient.from_connection_string(
+            connection.connection_string, transport=transport, **_OPTIONS
+        )
+    if credential is None:
+        raise ValueError("credential: must be given with a connection that has no connection string")
+    return CosmosClient(connection.endpoint, credential, transport=transport, **_OPTIONS)

@@ -1,0 +1,58 @@
+"""The ports on Service Bus and Cosmos DB, in Azure or wherever else their protocols are spoken."""
+
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass
+
+from azure.cosmos.aio import CosmosClient
+
+from adapters.azure.bus import AzureBus
+from adapters.azure.charges import Charges
+from adapters.azure.connections import Connection, cosmos_connection, identity, service_bus_connection
+from adapters.azure.cosmos_client import cosmos_client
+from adapters.azure.documents import AzureDocuments
+from adapters.azure.lifetime import ClosingTransport, give_up
+from core.bus import Bus
+from core.clock import Clock, SystemClock
+from core.documents import Documents
+
+DATABASE = "orderflow"
+"""As in topology/cosmos.json and in the triggers."""
+
+
+@dataclass(frozen=True)
+class Adapters:
+    """`close` waits for what is being sent. Without it everything is closed with the event loop.
+
+    charges: what the requests to Cosmos DB have cost.
+    """
+
+    documents: Documents
+    bus: Bus
+    clock: Clock
+    charges: Charges
+    close: Callable[[], Awaitable[None]]
+
+
+def connect(environment: Mapping[str, str]) -> Adapters:
+    """Checks the settings and opens nothing yet. Raises InvalidSetting."""
+    bus = AzureBus(service_bus_connection(environment))
+    cosmos, close_cosmos = _cosmos(cosmos_connection(environment))
+    charges = Charges()
+
+    async def close() -> None:
+        await bus.close()
+        await close_cosmos()
+
+    documents = AzureDocuments(cosmos.get_database_client(DATABASE), charges)
+    return Adapters(documents, bus, SystemClock(), charges, close)
+
+
+def _cosmos(connection: Connection) -> tuple[CosmosClient, Callable[[], Awaitable[None]]]:
+    async def close() -> None:
+        await give_up(client)
+        if credential is not None:
+            await give_up(credential)
+
+    credential = None if connection.connection_string is not None else identity(connection)
+    client = cosmos_client(connection, credential, ClosingTransport(close))
+    return client, close
