@@ -17,7 +17,7 @@ def test_an_empty_setting_has_its_default():
 def test_every_setting_is_read():
     assert read_settings(
         {
-            "ORDERFLOW_ADAPTERS": "embedded",
+            "ORDERFLOW_ADAPTERS": "azure",
             "ORDERFLOW_STEP_TIMEOUT_SECONDS": "1.5",
             "ORDERFLOW_STEP_ATTEMPTS": "2",
             "ORDERFLOW_UNDO_ATTEMPTS": "4",
@@ -28,7 +28,7 @@ def test_every_setting_is_read():
             "ORDERFLOW_LOG_LEVEL": "WARNING",
         }
     ) == Settings(
-        adapters="embedded",
+        adapters="azure",
         step_timeout_s=1.5,
         step_attempts=2,
         undo_attempts=4,
