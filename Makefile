@@ -61,11 +61,11 @@ emulators-down:
 	docker compose --profile scheduler down --volumes
 
 setup: $(READY) local.settings.json
-	@$(RUN) -m tools.setup
+	@$(RUN) -m tools.setup --settings local.settings.json
 
 # Core Tools take the first python on PATH.
 func: core-tools $(READY) local.settings.json
-	@$(RUN) -m tools.setup
+	@$(RUN) -m tools.setup --settings local.settings.json
 	@PATH="$(CURDIR)/$(VENV)/bin:$$PATH" VIRTUAL_ENV="$(CURDIR)/$(VENV)" exec func start --port $(PORT)
 
 core-tools:

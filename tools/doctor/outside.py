@@ -4,7 +4,7 @@ import asyncio
 import socket
 import subprocess
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from typing import Any
+from contextlib import AsyncExitStack
 
 from tools.doctor.entities import Unreachable
 from tools.doctor.machine import Ran
@@ -86,28 +86,29 @@ async def _entities_there(environment: Mapping[str, str], names: Sequence[str]) 
     from adapters.azure.connections import identity, service_bus_connection  # noqa: PLC0415
 
     connection = service_bus_connection(environment)
-    if connection.connection_string:
-        client = ServiceBusClient.from_connection_string(connection.connection_string, retry_total=0)
-    else:
-        client = ServiceBusClient(connection.endpoint, identity(connection), retry_total=0)
     there = []
-    try:
-        async with client:
-            for name in names:
-                topic, _, subscription = name.partition("/Subscriptions/")
+    async with AsyncExitStack() as stack:
+        if connection.connection_string is not None:
+            client = ServiceBusClient.from_connection_string(connection.connection_string, retry_total=0)
+        else:
+            credential = await stack.enter_async_context(identity(connection))
+            client = ServiceBusClient(connection.endpoint, credential, retry_total=0)
+        await stack.enter_async_context(client)
+        for name in names:
+            topic, _, subscription = name.partition("/Subscriptions/")
+            try:
+                # One after another: the official emulator takes ten connections, and each link has its own.
                 # A queue and a topic are both written to by their name.
-                link = (
-                    client.get_subscription_receiver(topic, subscription)
-                    if subscription
-                    else client.get_queue_sender(name)
-                )
-                try:
-                    async with link:
+                if subscription:
+                    async with client.get_subscription_receiver(topic, subscription):
                         there.append(name)
-                except MessagingEntityNotFoundError:
-                    continue
-    except ServiceBusError as error:
-        raise Unreachable(f"{connection.endpoint}: {error}") from error
+                else:
+                    async with client.get_queue_sender(name):
+                        there.append(name)
+            except MessagingEntityNotFoundError:
+                continue
+            except ServiceBusError as error:
+                raise Unreachable(f"{connection.endpoint}: {error}") from error
     return there
 
 
@@ -115,21 +116,20 @@ async def _container_keys(
     environment: Mapping[str, str], database: str, names: Sequence[str]
 ) -> Mapping[str, str]:
     from azure.core.exceptions import AzureError  # noqa: PLC0415
-    from azure.cosmos.aio import CosmosClient  # noqa: PLC0415, TID251
     from azure.cosmos.exceptions import CosmosResourceNotFoundError  # noqa: PLC0415, TID251
 
     from adapters.azure.connections import cosmos_connection, identity  # noqa: PLC0415
-    from adapters.azure.cosmos_client import OPTIONS  # noqa: PLC0415
+    from adapters.azure.cosmos_client import cosmos_client  # noqa: PLC0415
 
     connection = cosmos_connection(environment)
-    options: dict[str, Any] = dict(OPTIONS)
-    if connection.connection_string:
-        client = CosmosClient.from_connection_string(connection.connection_string, **options)
-    else:
-        client = CosmosClient(connection.endpoint, identity(connection), **options)
     keys = {}
-    try:
-        async with client:
+    async with AsyncExitStack() as stack:
+        credential = None
+        if connection.connection_string is None:
+            credential = await stack.enter_async_context(identity(connection))
+        client = cosmos_client(connection, credential)
+        stack.push_async_callback(client.close)
+        try:
             for name in names:
                 container = client.get_database_client(database).get_container_client(name)
                 try:
@@ -137,6 +137,6 @@ async def _container_keys(
                 except CosmosResourceNotFoundError:
                     continue
                 keys[name] = ",".join(properties["partitionKey"]["paths"])
-    except AzureError as error:
-        raise Unreachable(f"{connection.endpoint}: {error}") from error
+        except AzureError as error:
+            raise Unreachable(f"{connection.endpoint}: {error}") from error
     return keys
