@@ -20,6 +20,7 @@ from core.documents import (
     Create,
     Delete,
     DocumentError,
+    DocumentNotFound,
     Documents,
     Increment,
     Page,
@@ -43,7 +44,7 @@ _ID = re.compile(r"[^/\\#?\t\r\n]*[^/\\#?\t\r\n ]")
 _MAX_ID_BYTES = 1023
 
 _LOST_IN_URLS = frozenset({".", ".."})
-"""Ids that every HTTP library takes out of a path: such an item is only reached in the body of a batch."""
+"""Ids that every HTTP library takes out of a path: such an item is reached by a query or a batch alone."""
 
 type _BatchOperation = tuple[str, tuple[Any, ...], dict[str, Any]]
 type _Hook = Callable[[Mapping[str, str], object], None]
@@ -75,7 +76,10 @@ class AzureDocuments(Documents):
     async def read(self, container: str, partition: str, id: str) -> Stored:
         target = await self._container(container)
         if _check_id(id) in _LOST_IN_URLS:
-            return await self._alone(target, partition, "read", ("read", (id,), {}))
+            found = await self.query(container, Query((Where("id", "=", id),), partition))
+            if not found.items:
+                raise DocumentNotFound(f"there is no item {id!r} in the partition {partition!r}")
+            return Stored(found.items[0])
         return await self._stored(
             target, "read", lambda hook: target.proxy.read_item(id, partition, response_hook=hook)
         )
