@@ -19,6 +19,7 @@ from emulator.documents.model import (
     Change,
     Condition,
     Container,
+    Found,
     Json,
     JsonObject,
     Operation,
@@ -39,6 +40,11 @@ __all__ = ["FEED_RANGES", "PURGE_INTERVAL_S", "DocumentsEngine"]
 
 PURGE_INTERVAL_S: Final = 60.0
 _PURGE_ROWS = 1000
+_CHANGED: Final = (
+    "SELECT sequence, ts, body, partition, id FROM documents "
+    "WHERE container = ? AND feed_range = ? AND sequence > ? "
+    "AND (expires IS NULL OR expires > ?) ORDER BY sequence LIMIT ?"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -189,10 +195,10 @@ class DocumentsEngine:
     ) -> tuple[list[JsonObject], str | None]:
         """A page and the token of the next one, None on the last. 400 for a token of another query."""
         query = Query(where, partition, None, order_by, descending, limit, 0, continuation)
-        rows, following = await self.query_rows(container, query)
-        return [as_item(row) for row in rows], following
+        found, following = await self.query_rows(container, query)
+        return [as_item(each.row) for each in found], following
 
-    async def query_rows(self, container: str, query: Query) -> tuple[list[Row], str | None]:
+    async def query_rows(self, container: str, query: Query) -> tuple[list[Found], str | None]:
         """As `query`, for who passes the text of the items on."""
         self.request(container)
         if query.partition is not None:
@@ -202,7 +208,8 @@ class DocumentsEngine:
             rows = await self._store.scan(statement.sql, statement.parameters)
         else:
             rows = self._store.read(statement.sql, statement.parameters)
-        return [Row(*row[:3]) for row in rows[: query.limit]], statement.continuation(rows)
+        found = [Found(Row(*row[:3]), row[-2], row[-1]) for row in rows[: query.limit]]
+        return found, statement.continuation(rows)
 
     def changes(self, container: str, feed_range: int, after: int, limit: int) -> list[Change]:
         """Items of one range written after the sequence `after` (0: from the beginning), in that order.
@@ -215,13 +222,14 @@ class DocumentsEngine:
         fault = self._fault
         if fault is not None and now < fault.until and fault.one_in == 1 and not fault.after_effect:
             return []
-        rows = self._store.read(
-            "SELECT sequence, ts, body FROM documents "
-            "WHERE container = ? AND feed_range = ? AND sequence > ? "
-            "AND (expires IS NULL OR expires > ?) ORDER BY sequence LIMIT ?",
-            (container, feed_range, after, now, limit),
-        )
-        return [Change(row[0], as_text(Row(*row))) for row in rows]
+        rows = self._store.read(_CHANGED, (container, feed_range, after, now, limit))
+        return [Change(row[0], as_text(Row(*row[:3]))) for row in rows]
+
+    def changed_rows(self, container: str, feed_range: int, after: int, limit: int) -> list[Found]:
+        """As `changes`, but a counted request, which a fault fails."""
+        self.request(container)
+        rows = self._store.read(_CHANGED, (container, feed_range, after, self._clock.time(), limit))
+        return [Found(Row(*row[:3]), row[3], row[4]) for row in rows]
 
     def position(self) -> int:
         """The sequence of the newest item: who reads `changes` after it sees what is written from now on."""

@@ -122,6 +122,14 @@ class Row(NamedTuple):
     """By the write that gave this row: an upsert creates or replaces."""
 
 
+class Found(NamedTuple):
+    """A row and where it is."""
+
+    row: Row
+    partition: str
+    id: str
+
+
 @dataclass(frozen=True, slots=True)
 class Query:
     """All `where` hold. Without `partition` and `feed_range` it goes across the container's partitions."""

@@ -33,7 +33,10 @@ _RANK = (
 
 @dataclass(frozen=True, slots=True)
 class Statement:
-    """Its rows are sequence, ts, body and the sort key; one more than `limit` tells of a next page."""
+    """Its rows are sequence, ts, body and the sort key, which ends in partition and id.
+
+    One row more than `limit` tells of a next page.
+    """
 
     sql: str
     parameters: Sequence[str | int | float | None]

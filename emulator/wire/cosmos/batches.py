@@ -40,7 +40,8 @@ async def batch(engine: DocumentsEngine, place: Place, request: Request) -> Answ
     except RequestFailed as failure:
         if failure.operation is None:
             raise
-        return _failed(place, len(operations), failure.operation, failure)
+        headers = place.headers(feed_range_of(partition), engine.position())
+        return _failed(headers, len(operations), failure.operation, failure)
     return _done(place, request, partition, operations, rows)
 
 
@@ -102,11 +103,10 @@ def _done(
     return Answer(200, f"[{','.join(results)}]".encode(), headers)
 
 
-def _failed(place: Place, number: int, index: int, failure: RequestFailed) -> Answer:
+def _failed(headers: dict[str, str], number: int, index: int, failure: RequestFailed) -> Answer:
     results: list[Json] = [
         {"statusCode": _NOT_RUN, "requestCharge": 0, "message": "not run"} for _ in range(number)
     ]
     results[index] = {"statusCode": failure.status, "requestCharge": 0, "message": failure.message}
-    headers = place.headers(0, 0)
     headers["x-ms-request-charge"] = charges.header(charges.write(0))
     return Answer(207, orjson.dumps(results), headers)

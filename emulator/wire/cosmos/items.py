@@ -6,6 +6,7 @@ import orjson
 
 from emulator.documents.engine import DocumentsEngine
 from emulator.documents.model import Json, JsonObject, Remove, Row, Write
+from emulator.documents.partitions import feed_range_of
 from emulator.documents.writes import etag_of
 from emulator.wire.cosmos import charges
 from emulator.wire.cosmos.exchange import PARTITION_KEY_MISMATCH, Answer, Refusal, Request
@@ -73,7 +74,9 @@ async def patch(engine: DocumentsEngine, place: Place, id: str, request: Request
 async def delete(engine: DocumentsEngine, place: Place, id: str, request: Request) -> Answer:
     partition = partition_of(request)
     await engine.write(place.name, partition, Remove(id, _if_match(request)))
-    return _written(place, request, partition, id, None, 204)
+    headers = place.headers(feed_range_of(partition), engine.position())
+    headers["x-ms-request-charge"] = charges.header(charges.write(0))
+    return Answer(204, b"", headers)
 
 
 def item_of(value: Json) -> JsonObject:
@@ -106,10 +109,7 @@ def _refuse_conditions(request: Request, *headers: str) -> None:
 
 
 def _written(place: Place, request: Request, partition: str, id: str, row: Row | None, status: int) -> Answer:
-    if row is None:
-        headers = place.headers(0, 0)
-        headers["x-ms-request-charge"] = charges.header(charges.write(0))
-        return Answer(status, b"", headers)
+    assert row is not None  # noqa: S101  (only a delete leaves nothing)
     headers = place.item_headers(row, partition)
     headers["x-ms-request-charge"] = charges.header(charges.write(len(row.body)))
     if request.headers.get("prefer") == "return=minimal":

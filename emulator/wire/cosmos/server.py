@@ -15,7 +15,7 @@ from emulator.clock import Clock, SystemClock
 from emulator.documents.engine import DocumentsEngine
 from emulator.documents.model import MAX_ITEM_BYTES, RequestFailed
 from emulator.store import StoreStopped
-from emulator.wire.cosmos import auth, batches, items, resources
+from emulator.wire.cosmos import auth, batches, feed, items, queries, resources
 from emulator.wire.cosmos.exchange import (
     CONTAINER_CHANGED,
     Answer,
@@ -131,6 +131,9 @@ class CosmosServer:
                 return await self._post_docs(request, place)
             case (method, "docs", False) if method in _POINT_OPERATIONS:
                 return await _POINT_OPERATIONS[method](engine, place, target.names[2], request)
+            case ("GET", "docs", True):
+                answer = feed.changes if "a-im" in request.headers else queries.everything
+                return await answer(engine, place, request)
             case ("GET", "colls", False):
                 return resources.container(place)
             case ("GET", "pkranges", True):
@@ -140,10 +143,14 @@ class CosmosServer:
     async def _post_docs(self, request: Request, place: Place) -> Answer:
         if request.flag("x-ms-cosmos-is-batch-request"):
             return await batches.batch(self._documents, place, request)
+        if request.flag("x-ms-documentdb-isquery") or request.flag("x-ms-cosmos-is-query-plan-request"):
+            return await queries.query(self._documents, place, request)
         return await items.create(self._documents, place, request)
 
     async def _serve_account(self, request: Request, target: Target) -> Answer:
         catalog = self._documents.catalog
+        if request.flag("x-ms-documentdb-isquery"):
+            raise Refusal(400, "Queries are served by the emulator for items only.")
         match (request.method, target.resource_type, target.is_feed):
             case ("GET", "", False):
                 return resources.account(request)
