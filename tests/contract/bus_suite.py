@@ -1,7 +1,9 @@
 """What every adapter of `core.bus.Bus` must do. Subclass it and say how to look behind the port."""
 
+import asyncio
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -57,6 +59,42 @@ class BusSuite(ABC):
         await bus.send(QUEUE, [message(number) for number in range(5)])
         await bus.send(QUEUE, [message(5)])
         assert await self.arrived(bus, QUEUE) == [message(number) for number in range(6)]
+
+    async def test_as_many_messages_as_a_change_feed_brings_go_in_one_call(self, bus: Bus) -> None:
+        await bus.send(QUEUE, [message(number) for number in range(100)])
+        assert await self.arrived(bus, QUEUE) == [message(number) for number in range(100)]
+
+    async def test_sends_that_are_under_way_at_once_arrive_once_each(self, bus: Bus) -> None:
+        await asyncio.gather(*(bus.send(QUEUE, [message(number)]) for number in range(100)))
+        arrived = await self.arrived(bus, QUEUE)
+        assert sorted(each.message_id for each in arrived) == sorted(
+            message(number).message_id for number in range(100)
+        )
+
+    async def test_all_that_a_message_says_of_itself_arrives(self, bus: Bus) -> None:
+        full = replace(
+            message(),
+            session_id="ord-1",
+            content_type="application/cloudevents+json; charset=utf-8",
+            properties={"naïve": "", "original_message_id": "ord-1:payments.charge/1"},
+        )
+        bare = OutgoingMessage(body=b"", message_id="bare", subject="")
+        await bus.send(QUEUE, [full, bare])
+        assert await self.arrived(bus, QUEUE) == [full, bare]
+
+    async def test_one_send_that_is_refused_leaves_the_next_alone(self, bus: Bus) -> None:
+        await bus.send(QUEUE, [message(1)])
+        with pytest.raises(MessageTooLarge):
+            await bus.send(QUEUE, [message(2, body=b"x" * (MAX_MESSAGE_BYTES + 1))])
+        await bus.send(QUEUE, [message(3)])
+        assert await self.arrived(bus, QUEUE) == [message(1), message(3)]
+
+    async def test_a_refused_send_among_others_is_the_only_one_refused(self, bus: Bus) -> None:
+        sends = [message(1), message(2, body=b"x" * (MAX_MESSAGE_BYTES + 1)), message(3)]
+        outcomes = await asyncio.gather(*(bus.send(QUEUE, [each]) for each in sends), return_exceptions=True)
+        assert [type(outcome) for outcome in outcomes] == [type(None), MessageTooLarge, type(None)]
+        arrived = await self.arrived(bus, QUEUE)
+        assert {each.message_id for each in arrived} == {message(1).message_id, message(3).message_id}
 
     async def test_a_command_that_is_sent_again_arrives_again(self, bus: Bus) -> None:
         await bus.send(QUEUE, [message()])
