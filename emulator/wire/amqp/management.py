@@ -12,17 +12,18 @@ from typing import Final
 from uuid import UUID
 
 from emulator.servicebus.engine import ServiceBusEngine
-from emulator.servicebus.errors import (
-    EntityNotFound,
-    InvalidMessage,
-    InvalidOperation,
-    MessageLockLost,
-    MessageNotFound,
-    MessageTooLarge,
-    ServerBusy,
-    ServiceBusError,
-)
+from emulator.servicebus.errors import ServiceBusError
 from emulator.servicebus.messages import LockedMessage, Message, StoredMessage
+from emulator.wire.amqp.errors import (
+    LOCK_LOST,
+    MESSAGE_NOT_FOUND,
+    MESSAGE_SIZE_EXCEEDED,
+    NOT_ALLOWED,
+    NOT_FOUND,
+    NOT_IMPLEMENTED,
+    SERVER_BUSY,
+    error_of,
+)
 from emulator.wire.amqp.messages import decode_message, encode_message
 from emulator.wire.amqp.values import Array, DecodeError, Value
 
@@ -30,6 +31,7 @@ MAX_PEEKED: Final = 250
 MAX_PEEKED_BYTES: Final = 1024 * 1024
 """An answer has fewer messages than were asked for when they would be more than this; at least one."""
 
+_ARGUMENT_ERROR: Final = "com.microsoft:argument-error"
 _RECEIVE_AND_DELETE, _PEEK_LOCK = 0, 1
 """receiver-settle-mode of receive-by-sequence-number."""
 
@@ -79,7 +81,7 @@ async def handle(
     if perform is None:
         return _no_such_operation(operation)
     if not isinstance(body, dict):
-        return ManagementAnswer(400, "the body must be a map", "com.microsoft:argument-error")
+        return ManagementAnswer(400, "the body must be a map", _ARGUMENT_ERROR)
     if body.get("session-id") is not None:
         return _NO_SESSIONS
     owner = properties.get("associated-link-name")
@@ -88,15 +90,8 @@ async def handle(
     except _Refused as refused:
         return refused.answer
     except ServiceBusError as error:
-        status, condition = status_and_condition(error)
-        return ManagementAnswer(status, str(error), condition)
-
-
-def status_and_condition(error: ServiceBusError) -> tuple[int, str]:
-    for kind, status, condition in _CONDITIONS:
-        if isinstance(error, kind):
-            return status, condition
-    return 500, "amqp:internal-error"
+        told = error_of(error)
+        return ManagementAnswer(_STATUS.get(told.condition, 500), told.description, told.condition)
 
 
 async def _renew_lock(request: _Request) -> ManagementAnswer:
@@ -146,7 +141,7 @@ async def _update_disposition(request: _Request) -> ManagementAnswer:
     engine, path = request.engine, request.path
     tokens = _lock_tokens(request)
     if request.body.get("properties-to-modify"):
-        raise _Refused(501, "amqp:not-implemented", "properties-to-modify is not served")
+        raise _Refused(501, NOT_IMPLEMENTED, "properties-to-modify is not served")
     match request.body.get("disposition-status"):
         case "completed":
             await engine.complete(path, tokens)
@@ -196,7 +191,7 @@ def _ok(body: Value) -> ManagementAnswer:
 
 
 def _bad(description: str) -> _Refused:
-    return _Refused(400, "com.microsoft:argument-error", description)
+    return _Refused(400, _ARGUMENT_ERROR, description)
 
 
 def _lock_tokens(request: _Request) -> list[str]:
@@ -240,11 +235,11 @@ def _text(request: _Request, name: str) -> str:
 def _no_such_operation(operation: str) -> ManagementAnswer:
     if operation in _SESSION_OPERATIONS:
         return _NO_SESSIONS
-    return ManagementAnswer(501, f"the operation {operation!r} is not served", "amqp:not-implemented")
+    return ManagementAnswer(501, f"the operation {operation!r} is not served", NOT_IMPLEMENTED)
 
 
 _NO_SESSIONS: Final = ManagementAnswer(
-    400, "the entity does not require sessions, and none are served", "amqp:not-allowed"
+    400, "the entity does not require sessions, and none are served", NOT_ALLOWED
 )
 _SESSION_OPERATIONS: Final = {
     "com.microsoft:get-message-sessions",
@@ -260,12 +255,11 @@ _OPERATIONS: Final[dict[str, _Operation]] = {
     "com.microsoft:schedule-message": _schedule_message,
     "com.microsoft:update-disposition": _update_disposition,
 }
-_CONDITIONS: Final[tuple[tuple[type[ServiceBusError], int, str], ...]] = (
-    (EntityNotFound, 404, "amqp:not-found"),
-    (MessageNotFound, 404, "com.microsoft:message-not-found"),
-    (MessageLockLost, 410, "com.microsoft:message-lock-lost"),
-    (MessageTooLarge, 403, "amqp:link:message-size-exceeded"),
-    (InvalidMessage, 400, "com.microsoft:argument-error"),
-    (InvalidOperation, 400, "amqp:not-allowed"),
-    (ServerBusy, 503, "com.microsoft:server-busy"),
-)
+_STATUS: Final = {
+    LOCK_LOST: 410,
+    MESSAGE_NOT_FOUND: 404,
+    MESSAGE_SIZE_EXCEEDED: 403,
+    NOT_ALLOWED: 400,
+    NOT_FOUND: 404,
+    SERVER_BUSY: 503,
+}

@@ -55,7 +55,7 @@ _MAX_UINT: Final = 2**32 - 1
 
 def decode_batch(data: bytes) -> list[Message]:
     """The messages of an envelope, whose other sections say nothing. Raises DecodeError."""
-    return [decode_message(_binary(data, at)) for code, _, at, _ in _sections(data) if code == DATA]
+    return [decode_message(_binary(data, at)) for code, _, at, _ in split_sections(data) if code == DATA]
 
 
 def decode_message(data: bytes) -> Message:
@@ -70,7 +70,7 @@ def decode_message(data: bytes) -> Message:
     application: dict[str, PropertyValue] = {}
     annotations: dict[Value, Value] = {}
     ttl_s: float | None = None
-    for code, begin, at, end in _sections(data):
+    for code, begin, at, end in split_sections(data):
         if code == DATA:
             bodies.append(_binary(data, at))
             continue
@@ -106,13 +106,12 @@ def decode_message(data: bytes) -> Message:
 def encode_message(message: StoredMessage) -> bytes:
     """With what the broker says of it; that it is locked when it is."""
     sections = _sections_from_fields(message) if message.amqp is None else _Sections(message.amqp)
-    if message.dead_letter_reason is not None:
-        sections.add_application_properties(
-            {
-                "DeadLetterReason": message.dead_letter_reason,
-                "DeadLetterErrorDescription": message.dead_letter_description or "",
-            }
-        )
+    dead_letter = {
+        "DeadLetterReason": message.dead_letter_reason,
+        "DeadLetterErrorDescription": message.dead_letter_description,
+    }
+    if message.dead_letter_reason or message.dead_letter_description:
+        sections.add_application_properties({key: text for key, text in dead_letter.items() if text})
     return b"".join(
         (
             _header(message),
@@ -133,7 +132,7 @@ class _Sections:
     def __init__(self, kept: bytes) -> None:
         self.annotations, self.annotations_count = b"", 0
         self.properties = self.application_properties = self.body = self.footer = b""
-        for code, begin, at, end in _sections(kept):
+        for code, begin, at, end in split_sections(kept):
             match code:
                 case 0x72:
                     self.annotations, self.annotations_count = map_content(kept, at)
@@ -162,7 +161,7 @@ class _Sections:
 
 
 _DESCRIPTOR_SIZE: Final = 3
-"""Of a section, when it is written as `_sections` and `encode_described` want it."""
+"""Of a section, when it is written as `split_sections` and `encode_described` want it."""
 
 
 def _sections_from_fields(message: StoredMessage) -> _Sections:
@@ -276,7 +275,7 @@ def _message(
     )
 
 
-def _sections(data: bytes) -> list[tuple[int, int, int, int]]:
+def split_sections(data: bytes) -> list[tuple[int, int, int, int]]:
     """Of each its code, where it and its value begin, and where both end. Raises DecodeError."""
     found = []
     at = 0

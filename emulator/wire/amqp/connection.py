@@ -1,0 +1,417 @@
+"""A connection: its handshakes, its frames, its sessions by channel, and what it may keep in memory."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable, Coroutine
+from contextvars import Context
+from dataclasses import dataclass
+from enum import Enum, auto
+from typing import Final
+from uuid import uuid4
+
+from emulator.wire.amqp.errors import (
+    DECODE_ERROR,
+    FORCED,
+    FRAMING_ERROR,
+    INTERNAL_ERROR,
+    INVALID_FIELD,
+    NOT_ALLOWED,
+    RESOURCE_LIMIT,
+    UNAUTHORIZED,
+    ConnectionFailed,
+    SessionFailed,
+)
+from emulator.wire.amqp.frames import (
+    AMQP_FRAME,
+    AMQP_HEADER,
+    EMPTY_FRAME,
+    SASL_FRAME,
+    SASL_HEADER,
+    Frame,
+    FrameReader,
+    frame,
+)
+from emulator.wire.amqp.nodes import Namespace, Nodes
+from emulator.wire.amqp.performatives import Attach, Begin, Close, End, Open, Performative, SaslInit, parse
+from emulator.wire.amqp.replies import (
+    Error,
+    write_close,
+    write_end,
+    write_open,
+    write_sasl_mechanisms,
+    write_sasl_outcome,
+)
+from emulator.wire.amqp.session import Link, Session, Settled
+from emulator.wire.amqp.settlements import Settlements
+from emulator.wire.amqp.values import DecodeError
+
+_log = logging.getLogger("emulator.wire")
+
+MAX_FRAME_SIZE: Final = 65_536
+_MIN_MAX_FRAME_SIZE: Final = 512
+_CHANNEL_MAX: Final = 4999
+_MAX_LINKS: Final = 5000
+_MECHANISMS: Final = ("ANONYMOUS", "MSSBCBS")
+"""Who the peer is, its tokens say later (`$cbs`)."""
+_SASL_OK, _SASL_AUTH = 0, 1
+_CONTAINER_ID: Final = uuid4().hex
+_MIN_HEARTBEAT_S: Final = 0.1
+_LINGER_S: Final = 5.0
+_FAR_S: Final = 30 * 86400
+"""A timer is not set further ahead; the longest tokens of the SDKs last an hour."""
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """Times are seconds, sizes bytes, of one connection."""
+
+    handshake_s: float = 30.0
+    idle_s: float = 240.0
+    """What the peer is told; it is given up after twice this."""
+    stalled_s: float = 120.0
+    """How long a peer may leave unread what was written to it."""
+    work_bytes: int = 4 * 1024 * 1024
+    """Of messages that are being sent to the engine: above it the peer is not read from."""
+    unread_bytes: int = 256 * 1024
+    """Written, and not read by the peer: above it no more messages are taken for it, nor is it read from."""
+    max_unread_bytes: int = 16 * 1024 * 1024
+    """Above it the connection is cut."""
+
+
+class _Stage(Enum):
+    HEADER = auto()
+    SASL = auto()
+    AMQP_HEADER = auto()
+    OPEN = auto()
+    OPENED = auto()
+    ENDED = auto()
+
+
+class Connection(asyncio.Protocol):
+    def __init__(self, namespace: Namespace, limits: Limits, made: set[Connection]) -> None:
+        """It is among `made` while it is connected."""
+        self._namespace = namespace
+        self._limits = limits
+        self._made = made
+        self._loop = asyncio.get_running_loop()
+        self._reader = FrameReader(MAX_FRAME_SIZE)
+        self._stage = _Stage.HEADER
+        self._sasl_done = False
+        self._sessions: dict[int, Session] = {}
+        self._ended_channels: set[int] = set()
+        """Frames may still come there: sent before the peer knew, or by the Python SDK after its end."""
+        self._nodes = Nodes(namespace)
+        self._settlements = Settlements(self, namespace.engine)
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._flushes: list[Callable[[], None]] = []
+        self._outgoing: list[bytes] = []
+        self._write_scheduled = False
+        self._work_bytes = 0
+        self._reading = True
+        self._stalled: asyncio.TimerHandle | None = None
+        self._rights_timer: asyncio.TimerHandle | None = None
+        self._timer: asyncio.TimerHandle | None = None
+        self._heartbeat_s: float | None = None
+        self._last_read = self._last_written = self._loop.time()
+        self.max_frame_size = _MIN_MAX_FRAME_SIZE
+        self.writable = True
+
+    # What asyncio calls.
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        assert isinstance(transport, asyncio.Transport)  # noqa: S101  (this is a stream protocol)
+        self._transport = transport
+        transport.set_write_buffer_limits(high=self._limits.unread_bytes)
+        self._made.add(self)
+        self._timer = self._loop.call_later(self._limits.handshake_s, self._give_up_handshake)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._stage = _Stage.ENDED
+        self._made.discard(self)
+        for timer in (self._stalled, self._rights_timer, self._timer):
+            if timer is not None:
+                timer.cancel()
+        for session in self._sessions.values():
+            session.ended()
+        self._sessions.clear()
+        self._outgoing.clear()
+
+    def data_received(self, data: bytes) -> None:
+        if self._stage is _Stage.ENDED:
+            return
+        self._last_read = self._loop.time()
+        try:
+            self._reader.append(data)
+            while self._read_one():
+                pass
+            while self._flushes:
+                flushes, self._flushes = self._flushes, []
+                for flush in flushes:
+                    flush()
+        except ConnectionFailed as failure:
+            self.end(failure.error)
+        except DecodeError as error:
+            framing = self._stage is not _Stage.OPENED
+            self.end(Error(FRAMING_ERROR if framing else DECODE_ERROR, str(error)))
+        except Exception as error:  # a fault of this server: the peer is told, the others are served on
+            _log.exception("an AMQP connection is closed")
+            self.end(Error(INTERNAL_ERROR, repr(error)))
+        self._write_out()
+
+    def pause_writing(self) -> None:
+        self.writable = False
+        self._pace_reading()
+        self._stalled = self._loop.call_later(self._limits.stalled_s, self._cut, "reads nothing")
+
+    def resume_writing(self) -> None:
+        self.writable = True
+        if self._stalled is not None:
+            self._stalled.cancel()
+            self._stalled = None
+        self._pace_reading()
+        for session in list(self._sessions.values()):
+            session.on_room()
+
+    # What sessions and links call.
+
+    def write(self, data: bytes) -> None:
+        """Goes out together with all that is written in this turn of the event loop."""
+        self._outgoing.append(data)
+        if not self._write_scheduled:
+            self._write_scheduled = True
+            self._loop.call_soon(self._write_out)
+
+    def attach(self, session: Session, attach: Attach) -> Link:
+        if sum(len(each.links) for each in self._sessions.values()) >= _MAX_LINKS:
+            raise ConnectionFailed(RESOURCE_LIMIT, f"more than {_MAX_LINKS} links on one connection")
+        link = self._nodes.attach(session, attach)
+        self._watch_rights(self._nodes.until(link.node))
+        return link
+
+    def settle(self, settled: Settled) -> None:
+        self._settlements.add(settled)
+
+    def after_read(self, flush: Callable[[], None]) -> None:
+        self._flushes.append(flush)
+
+    def start(self, work: Coroutine[None, None, None]) -> None:
+        task = asyncio.Task(work, loop=self._loop, context=Context(), eager_start=True)
+        if not task.done():
+            self._tasks.add(task)
+            task.add_done_callback(self._tasks.discard)
+
+    def hold(self, size: int) -> None:
+        self._work_bytes += size
+        if self._work_bytes > self._limits.work_bytes:
+            self._pace_reading()
+
+    def let_go(self, size: int) -> None:
+        self._work_bytes -= size
+        if not self._reading:
+            self._pace_reading()
+
+    # What the server calls.
+
+    def end(self, error: Error) -> None:
+        """Tell the peer why, and close."""
+        if self._stage in {_Stage.OPEN, _Stage.OPENED}:
+            if self._stage is _Stage.OPEN:  # a close follows an open
+                self._write_open()
+            self.write(frame(0, write_close(error)))
+        self._finish()
+
+    def stop_reading(self) -> None:
+        self._transport.pause_reading()
+
+    def abort(self) -> None:
+        self._transport.abort()
+
+    async def finish_work(self) -> None:
+        """Until what is being sent or settled is answered."""
+        if self._tasks:
+            await asyncio.wait(self._tasks)
+
+    # What comes in.
+
+    def _read_one(self) -> bool:
+        """Whether there was a whole header or frame."""
+        if self._stage in {_Stage.HEADER, _Stage.AMQP_HEADER}:
+            header = self._reader.read_header()
+            if header is not None:
+                self._on_header(header)
+            return header is not None
+        if self._stage is _Stage.ENDED:
+            return False
+        received = self._reader.read_frame()
+        if received is not None:
+            self._on_frame(received)
+        return received is not None
+
+    def _on_header(self, header: bytes) -> None:
+        if header == SASL_HEADER and not self._sasl_done:
+            self.write(SASL_HEADER + frame(0, write_sasl_mechanisms(_MECHANISMS), SASL_FRAME))
+            self._stage = _Stage.SASL
+        elif header == AMQP_HEADER:
+            self.write(AMQP_HEADER)
+            self._stage = _Stage.OPEN
+        else:  # the specification's answer: the header that is spoken here, and the end
+            self.write(AMQP_HEADER if self._sasl_done else SASL_HEADER)
+            self._finish()
+
+    def _on_frame(self, received: Frame) -> None:
+        if received.type != (SASL_FRAME if self._stage is _Stage.SASL else AMQP_FRAME):
+            raise DecodeError(f"a frame of type {received.type} has no place here")
+        if not received.body:
+            return
+        performative = parse(received.body)
+        if self._stage is _Stage.SASL:
+            self._on_sasl(performative)
+        elif self._stage is _Stage.OPEN:
+            self._on_open(performative)
+        elif isinstance(performative, Close):
+            self.write(frame(0, write_close()))
+            self._finish()
+        elif isinstance(performative, Begin):
+            self._on_begin(received.channel, performative)
+        elif isinstance(performative, (Open, SaslInit)):
+            raise ConnectionFailed(NOT_ALLOWED, "the connection is open already")
+        else:
+            self._on_session_frame(received.channel, performative)
+
+    def _on_sasl(self, performative: Performative) -> None:
+        if not isinstance(performative, SaslInit):
+            raise DecodeError("sasl-init is expected")
+        if performative.mechanism not in _MECHANISMS:
+            self.write(frame(0, write_sasl_outcome(_SASL_AUTH), SASL_FRAME))
+            self._finish()
+            return
+        self.write(frame(0, write_sasl_outcome(_SASL_OK), SASL_FRAME))
+        self._sasl_done = True
+        self._stage = _Stage.AMQP_HEADER
+
+    def _on_open(self, performative: Performative) -> None:
+        if not isinstance(performative, Open):
+            raise ConnectionFailed(NOT_ALLOWED, "open must be the first")
+        if performative.max_frame_size < _MIN_MAX_FRAME_SIZE:
+            raise ConnectionFailed(INVALID_FIELD, f"max-frame-size must be {_MIN_MAX_FRAME_SIZE} or more")
+        self.max_frame_size = min(performative.max_frame_size, MAX_FRAME_SIZE)
+        self._write_open()
+        self._stage = _Stage.OPENED
+        if performative.idle_timeout_ms:
+            # Half of it, as the specification advises; never so often that it is a load.
+            self._heartbeat_s = max(performative.idle_timeout_ms / 2000, _MIN_HEARTBEAT_S)
+        self._schedule_timer()
+
+    def _on_begin(self, channel: int, begin: Begin) -> None:
+        if channel in self._sessions or channel > _CHANNEL_MAX:
+            raise ConnectionFailed(NOT_ALLOWED, f"channel {channel} is in use, or above {_CHANNEL_MAX}")
+        self._ended_channels.discard(channel)
+        self._sessions[channel] = Session(self, channel, begin)
+
+    def _on_session_frame(self, channel: int, performative: Performative) -> None:
+        session = self._sessions.get(channel)
+        if session is None:
+            if channel not in self._ended_channels:
+                raise ConnectionFailed(NOT_ALLOWED, f"no session has begun on channel {channel}")
+        elif isinstance(performative, End):
+            self._end_session(channel, None)
+        else:
+            try:
+                session.handle(performative)
+            except SessionFailed as failure:
+                self._end_session(channel, failure.error)
+
+    def _end_session(self, channel: int, error: Error | None) -> None:
+        session = self._sessions.pop(channel)
+        session.ended()
+        self._ended_channels.add(channel)
+        self.write(frame(channel, write_end(error)))
+
+    # What goes out.
+
+    def _write_open(self) -> None:
+        idle_ms = round(self._limits.idle_s * 1000)
+        self.write(frame(0, write_open(_CONTAINER_ID, MAX_FRAME_SIZE, _CHANNEL_MAX, idle_ms)))
+
+    def _write_out(self) -> None:
+        self._write_scheduled = False
+        if self._outgoing:
+            data = b"".join(self._outgoing)
+            self._outgoing.clear()
+            if not self._transport.is_closing():
+                self._last_written = self._loop.time()
+                self._transport.write(data)
+                if self._transport.get_write_buffer_size() > self._limits.max_unread_bytes:
+                    self._cut("leaves too much unread")
+
+    def _finish(self) -> None:
+        self._stage = _Stage.ENDED
+        for session in self._sessions.values():
+            session.ended()
+        self._sessions.clear()
+        self._write_out()
+        self._transport.close()  # once what was written is read
+        if self._timer is not None:
+            self._timer.cancel()
+        # A peer that reads nothing does not keep it open.
+        self._timer = self._loop.call_later(_LINGER_S, self._transport.abort)
+
+    def _cut(self, why: str) -> None:
+        _log.warning("an AMQP connection is cut: its peer %s", why)
+        self._transport.abort()
+
+    def _pace_reading(self) -> None:
+        wanted = self.writable and self._work_bytes <= self._limits.work_bytes
+        if wanted != self._reading and not self._transport.is_closing():
+            self._reading = wanted
+            if wanted:
+                self._transport.resume_reading()
+            else:
+                self._transport.pause_reading()
+
+    # What time brings.
+
+    def _give_up_handshake(self) -> None:
+        _log.info("an AMQP connection is closed: its handshake took over %.0f s", self._limits.handshake_s)
+        self._finish()
+
+    def _schedule_timer(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+        period = self._limits.idle_s / 2
+        if self._heartbeat_s is not None:
+            period = min(period, self._heartbeat_s / 2)
+        self._timer = self._loop.call_later(period, self._on_timer)
+
+    def _on_timer(self) -> None:
+        now = self._loop.time()
+        if self._reading and now - self._last_read > 2 * self._limits.idle_s:
+            text = f"The connection was inactive for more than the allowed {self._limits.idle_s:.0f} seconds"
+            self.end(Error(FORCED, text))
+            return
+        if self._heartbeat_s is not None and now - self._last_written >= self._heartbeat_s / 2:
+            self.write(EMPTY_FRAME)
+        self._schedule_timer()
+
+    def _watch_rights(self, until: float) -> None:
+        """Look at `until`, in epoch seconds, at the latest, whether the links may go on."""
+        delay = until - self._namespace.clock.time()
+        if self._rights_timer is not None:
+            if self._rights_timer.when() <= self._loop.time() + delay:
+                return
+            self._rights_timer.cancel()
+        if delay < _FAR_S:
+            self._rights_timer = self._loop.call_later(max(delay, 0) + 0.001, self._check_rights)
+
+    def _check_rights(self) -> None:
+        self._rights_timer = None
+        now = self._namespace.clock.time()
+        for session in list(self._sessions.values()):
+            for handle, link in list(session.links.items()):
+                until = self._nodes.until(link.node)
+                if until <= now:
+                    session.detach(handle, Error(UNAUTHORIZED, "ExpiredToken: the token has expired"))
+                else:
+                    self._watch_rights(until)
