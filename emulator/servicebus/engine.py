@@ -85,6 +85,11 @@ class ServiceBusEngine:
     async def stop(self) -> None:
         await self._alarm.stop()
 
+    @property
+    def entities(self) -> Entities:
+        """What there is, once started."""
+        return self._entities
+
     def fail_until(self, epoch_s: float) -> None:
         """Until then each send raises ServerBusy."""
         self._fails_until = epoch_s
