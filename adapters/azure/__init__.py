@@ -8,7 +8,7 @@ from azure.cosmos.aio import CosmosClient
 from adapters.azure.bus import AzureBus
 from adapters.azure.charges import Charges
 from adapters.azure.connections import Connection, cosmos_connection, identity, service_bus_connection
-from adapters.azure.cosmos_client import cosmos_client
+from adapters.azure.cosmos_client import cosmos_client, is_proxied
 from adapters.azure.documents import AzureDocuments
 from adapters.azure.lifetime import ClosingTransport, give_up
 from core.bus import Bus
@@ -54,5 +54,5 @@ def _cosmos(connection: Connection) -> tuple[CosmosClient, Callable[[], Awaitabl
             await give_up(credential)
 
     credential = None if connection.connection_string is not None else identity(connection)
-    client = cosmos_client(connection, credential, ClosingTransport(close))
+    client = cosmos_client(connection, credential, ClosingTransport(close, is_proxied(connection.endpoint)))
     return client, close

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
+from urllib.parse import urlsplit
+from urllib.request import getproxies, proxy_bypass
 
+from azure.core.pipeline.transport import AioHttpTransport
 from azure.cosmos.aio import CosmosClient
 
 from adapters.azure.connections import Connection
@@ -37,6 +40,8 @@ def cosmos_client(
     `credential` is for a connection without a connection string. What the SDK still repeats: once, after half
     a second, a request that met a 503 and a read that met a 500 or 408, in another region if there is one.
     """
+    if transport is None:
+        transport = AioHttpTransport(use_env_settings=is_proxied(connection.endpoint))
     if connection.connection_string is not None:
         return CosmosClient.from_connection_string(
             connection.connection_string, transport=transport, **_OPTIONS
@@ -44,3 +49,8 @@ def cosmos_client(
     if credential is None:
         raise ValueError("credential: must be given with a connection that has no connection string")
     return CosmosClient(connection.endpoint, credential, transport=transport, **_OPTIONS)
+
+
+def is_proxied(endpoint: str) -> bool:
+    """For the transport, which would otherwise look in the environment and read ~/.netrc at each request."""
+    return bool(getproxies()) and not proxy_bypass(urlsplit(endpoint).hostname or "")

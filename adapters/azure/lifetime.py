@@ -42,10 +42,13 @@ async def close_with_loop(close: Callable[[], Awaitable[None]]) -> AsyncGenerato
 
 
 class ClosingTransport(AioHttpTransport):  # type: ignore[misc]  # exported without a type
-    """HTTP for a client of an SDK. `close_client` is awaited when the loop of the first request ends."""
+    """HTTP for a client of an SDK. `close_client` is awaited when the loop of the first request ends.
 
-    def __init__(self, close_client: Callable[[], Awaitable[None]]) -> None:
-        super().__init__()
+    `use_env_settings`: go by the proxies in the environment, which costs a look at it with each request.
+    """
+
+    def __init__(self, close_client: Callable[[], Awaitable[None]], use_env_settings: bool) -> None:
+        super().__init__(use_env_settings=use_env_settings)
         self._close_client = close_client
         self._closing: AsyncGenerator[None] | None = None
 

@@ -73,7 +73,7 @@ def test_the_http_connections_of_a_client_end_with_the_loop() -> None:
             assert response.status_code == 200
         await runner.cleanup()
 
-    transport = ClosingTransport(close_client)
+    transport = ClosingTransport(close_client, use_env_settings=False)
     asyncio.run(app())
     assert closed == ["closed"]
     assert transport.session is None
