@@ -38,6 +38,8 @@ def _start(options: argparse.Namespace) -> int:
                     fast_timestamps=not options.no_fast_timestamps,
                     in_process_rpc=not options.no_in_process_rpc,
                     log_level=options.log_level,
+                    amqp_port=options.amqp_port if options.wire else None,
+                    cosmos_port=options.cosmos_port if options.wire else None,
                 )
             )
         )
@@ -73,6 +75,13 @@ def _parser() -> argparse.ArgumentParser:
         "--no-in-process-rpc",
         action="store_true",
         help="durable clients call the host over HTTP, as in Azure",
+    )
+    start.add_argument(
+        "--wire", action="store_true", help="serve AMQP and the Cosmos DB REST protocol, and say where"
+    )
+    start.add_argument("--amqp-port", type=_port, default=5672, help="with --wire; 0 for any free one (5672)")
+    start.add_argument(
+        "--cosmos-port", type=_port, default=8081, help="with --wire; 0 for any free one (8081)"
     )
     start.add_argument("--log-level", choices=LOG_LEVELS, default="INFO", help="lowest level shown (INFO)")
     instance = commands.add_parser("instance")  # what `start` runs

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from random import Random
 
@@ -71,7 +71,8 @@ class Instance:
         self._options = options
         self._undo: list[Callable[[], None]] = []
 
-    async def start(self) -> None:
+    async def start(self, serve: Callable[[], Awaitable[None]] | None = None) -> None:
+        """`serve` is called before the first function runs: it may want what is served there."""
         engines.use(self.engines)
         if self._options.fast_timestamps:
             self._undo += [
@@ -88,6 +89,8 @@ class Instance:
             if self._options.in_process_rpc:
                 self._undo.append(sdk.install_in_process_rpc(self.durable, self._options.base_url))
             await self.durable.start()
+        if serve is not None:
+            await serve()
         await self.host.start(self.durable)
 
     async def stop(self, patience_s: float) -> None:

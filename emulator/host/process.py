@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import gc
 import os
+import resource
 import signal
 import sys
 from pathlib import Path
@@ -31,6 +32,8 @@ from emulator.servicebus.errors import ServiceBusError
 from emulator.store import Store, StoreError
 from emulator.turnstile import Turnstile
 from emulator.wakeups import Wakeups
+from emulator.wire.endpoints import Endpoints, connection_settings, export, start_endpoints
+from emulator.wire.keys import KeysError, WireKeys, load_or_create
 
 _COMMIT_PACE_S = 0.05
 """A quarter less CPU per request than without, for some latency under load. See docs/performance.md."""
@@ -40,6 +43,7 @@ def run_process(options: ProcessOptions) -> int:
     """Returns the exit code: 0 stopped as asked, 1 the app was refused, 2 the place (port, folder)."""
     handler = start_logging(options.log_level)
     try:
+        keys = _keys(options)
         app = load_app(Path(options.app))
         yield_to_the_app(handler)
         # What is there by now lives as long as the process: the collector need not look at it again.
@@ -49,15 +53,24 @@ def run_process(options: ProcessOptions) -> int:
         # at every 50,000 they have left the CPU's caches by then.
         gc.set_threshold(10_000, 20, 100)
         with asyncio.Runner(loop_factory=_loop_factory()) as runner:
-            runner.run(_serve(app, options))
+            runner.run(_serve(app, options, keys))
     except AppRefused as refusal:
         return _refused(options, 1, str(refusal))
-    except (StoreError, ServiceBusError, OSError) as error:
+    except (StoreError, ServiceBusError, KeysError, OSError) as error:
         return _refused(options, 2, str(error))
     return 0
 
 
-async def _serve(app: App, options: ProcessOptions) -> None:
+def _keys(options: ProcessOptions) -> WireKeys | None:
+    """Of the wire endpoints, whose settings the app finds when it is loaded."""
+    if options.amqp_port is None or options.cosmos_port is None:
+        return None
+    keys = load_or_create(Path(options.state))
+    export(connection_settings(keys, options.host, options.amqp_port, options.cosmos_port), os.environ)
+    return keys
+
+
+async def _serve(app: App, options: ProcessOptions, keys: WireKeys | None) -> None:
     state = Path(options.state)
     alone = options.instances == 1
     turn = None if alone else Turnstile(state)
@@ -86,7 +99,17 @@ async def _serve(app: App, options: ProcessOptions) -> None:
     server = HttpServer(instance.host.request, app.limits.max_body_bytes)
     if peers is not None:
         peers.start(store.wake_from_peer)
-    await instance.start()
+    endpoints: Endpoints | None = None
+
+    async def serve_endpoints() -> None:
+        nonlocal endpoints
+        if keys is not None and options.amqp_port is not None and options.cosmos_port is not None:
+            _allow_many_connections()
+            endpoints = await start_endpoints(
+                instance.engines, keys, options.host, options.amqp_port, options.cosmos_port
+            )
+
+    await instance.start(serve_endpoints)
     await admin.listen_on_unix_socket(socket)
     await server.listen(options.host, options.port)
     lag.start()
@@ -95,12 +118,21 @@ async def _serve(app: App, options: ProcessOptions) -> None:
     lag.stop()
     await server.close(DRAIN_SECONDS / 2)
     await instance.stop(DRAIN_SECONDS)
+    # Until here, because functions that finish may use them.
+    if endpoints is not None:
+        await endpoints.close()
     await admin.close()
     socket.unlink(missing_ok=True)
     if peers is not None:
         peers.close()
     if turn is not None:
         turn.close()
+
+
+def _allow_many_connections() -> None:
+    """The usual limit of 1,024 descriptors is soft, and meant for programs that use select()."""
+    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
 
 
 async def _told_to_stop(supervisor_fd: int) -> None:

@@ -20,6 +20,9 @@ class ProcessOptions:
     fast_timestamps: bool
     in_process_rpc: bool
     log_level: str
+    amqp_port: int | None
+    """None, as `cosmos_port`, without wire endpoints."""
+    cosmos_port: int | None
     status_fd: int
     """Where the one line goes."""
     supervisor_fd: int

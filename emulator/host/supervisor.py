@@ -8,7 +8,7 @@ import signal
 import socket
 import sys
 from contextlib import ExitStack, suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -18,6 +18,8 @@ from emulator.database import StoreError, open_writer
 from emulator.host.process_options import DRAIN_SECONDS, ProcessOptions
 from emulator.host.schema import SCHEMA
 from emulator.state_folder import StateFolder, open_state
+from emulator.wire.endpoints import connection_settings
+from emulator.wire.keys import KeysError, load_or_create
 
 _LONGEST_PAUSE_SECONDS = 30.0
 _STEADY_SECONDS = 60.0
@@ -35,6 +37,9 @@ class StartOptions:
     fast_timestamps: bool = True
     in_process_rpc: bool = True
     log_level: str = "INFO"
+    amqp_port: int | None = None
+    """None, as `cosmos_port`, without wire endpoints; 0 for any free one."""
+    cosmos_port: int | None = None
 
 
 class CannotStart(Exception):
@@ -65,15 +70,35 @@ async def supervise(options: StartOptions) -> None:
             open_writer(folder.store, SCHEMA, "FULL").close()
         except StoreError as error:
             raise CannotStart(2, str(error)) from None
-        port = held.enter_context(_take_port(options.host, options.port))
-        await _Supervisor(options, folder, port).run()
+        ports = [
+            None if port is None else held.enter_context(_take_port(options.host, port, flag))
+            for port, flag in (
+                (options.port, "--port"),
+                (options.amqp_port, "--amqp-port"),
+                (options.cosmos_port, "--cosmos-port"),
+            )
+        ]
+        http, amqp, cosmos = (None if port is None else int(port.getsockname()[1]) for port in ports)
+        taken = replace(options, port=http or 0, amqp_port=amqp, cosmos_port=cosmos)
+        await _Supervisor(taken, folder, _connection_settings(taken, folder)).run()
+
+
+def _connection_settings(options: StartOptions, folder: StateFolder) -> dict[str, str]:
+    if options.amqp_port is None or options.cosmos_port is None:
+        return {}
+    try:
+        keys = load_or_create(folder.path)
+    except KeysError as error:
+        raise CannotStart(2, str(error)) from None
+    return connection_settings(keys, options.host, options.amqp_port, options.cosmos_port)
 
 
 class _Supervisor:
-    def __init__(self, options: StartOptions, folder: StateFolder, port: socket.socket) -> None:
+    def __init__(self, options: StartOptions, folder: StateFolder, wire_settings: dict[str, str]) -> None:
+        """The ports of `options` are held; `wire_settings` are said once all is ready."""
         self._options = options
         self._folder = folder
-        self._port: int = port.getsockname()[1]
+        self._wire_settings = wire_settings
         self._children: dict[int, _Child] = {}
         self._stop = asyncio.Event()
         # The children see the end of this pipe when the supervisor ends, however it ends.
@@ -89,7 +114,9 @@ class _Supervisor:
             waits = [self._until_ready(child) for child in self._children.values()]
             await self._unless_stopped(asyncio.gather(*waits))
             if not self._stop.is_set():
-                _say(f"ready: http://{self._options.host}:{self._port}")
+                _say(f"ready: http://{self._options.host}:{self._options.port}")
+                for name, value in self._wire_settings.items():
+                    _say(f"{name}={value}")
                 await self._keep_running()
             if not self._stop.is_set():
                 raise CannotStart(1, "all instances have ended")
@@ -105,12 +132,14 @@ class _Supervisor:
             state=str(self._folder.path.resolve()),
             store=str(self._folder.store.resolve()),
             host=self._options.host,
-            port=self._port,
+            port=self._options.port,
             number=number,
             instances=self._options.instances,
             fast_timestamps=self._options.fast_timestamps,
             in_process_rpc=self._options.in_process_rpc,
             log_level=self._options.log_level,
+            amqp_port=self._options.amqp_port,
+            cosmos_port=self._options.cosmos_port,
             status_fd=write_end,
             supervisor_fd=self._alive,
         )
@@ -184,7 +213,7 @@ class _Supervisor:
                 await child.process.wait()
 
 
-def _take_port(host: str, port: int) -> socket.socket:
+def _take_port(host: str, port: int, flag: str) -> socket.socket:
     """A bound socket, which keeps the number. The first, exclusive attempt finds any other program there."""
     try:
         with _socket(host) as exclusive:
@@ -195,7 +224,7 @@ def _take_port(host: str, port: int) -> socket.socket:
         kept.bind((host, port))
     except OSError as error:
         raise CannotStart(
-            2, f"port {port} on {host} cannot be used ({error.strerror}): give another --port"
+            2, f"port {port} on {host} cannot be used ({error.strerror}): give another {flag}"
         ) from None
     return kept
 

@@ -11,6 +11,7 @@ from enum import Enum, auto
 from typing import Final
 from uuid import uuid4
 
+from emulator.metrics import Metrics
 from emulator.wire.amqp.errors import (
     DECODE_ERROR,
     FORCED,
@@ -90,10 +91,11 @@ class _Stage(Enum):
 
 
 class Connection(asyncio.Protocol):
-    def __init__(self, namespace: Namespace, limits: Limits, made: set[Connection]) -> None:
+    def __init__(self, namespace: Namespace, limits: Limits, metrics: Metrics, made: set[Connection]) -> None:
         """It is among `made` while it is connected."""
         self._namespace = namespace
         self._limits = limits
+        self._metrics = metrics
         self._made = made
         self._loop = asyncio.get_running_loop()
         self._reader = FrameReader(MAX_FRAME_SIZE)
@@ -142,6 +144,7 @@ class Connection(asyncio.Protocol):
         if self._stage is _Stage.ENDED:
             return
         self._last_read = self._loop.time()
+        self._metrics.wire("amqp bytes", len(data))
         try:
             self._reader.append(data)
             while self._read_one():
@@ -342,6 +345,7 @@ class Connection(asyncio.Protocol):
             self._outgoing.clear()
             if not self._transport.is_closing():
                 self._last_written = self._loop.time()
+                self._metrics.wire("amqp bytes", len(data))
                 self._transport.write(data)
                 if self._transport.get_write_buffer_size() > self._limits.max_unread_bytes:
                     self._cut("leaves too much unread")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 
 from emulator.clock import Clock
+from emulator.metrics import Metrics
 from emulator.servicebus.engine import ServiceBusEngine
 from emulator.store import Store
 from emulator.wire.amqp.connection import Connection, Limits
@@ -20,10 +21,18 @@ class AmqpServer:
     """On a started engine, in its event loop."""
 
     def __init__(
-        self, engine: ServiceBusEngine, store: Store, clock: Clock, key: str, limits: Limits | None = None
+        self,
+        engine: ServiceBusEngine,
+        store: Store,
+        clock: Clock,
+        key: str,
+        *,
+        limits: Limits | None = None,
+        metrics: Metrics | None = None,
     ) -> None:
         """`key` is what tokens are signed with."""
         self._namespace = Namespace(engine, Mailboxes(engine, store), clock, key)
+        self._metrics = metrics or Metrics()
         self._limits = limits or Limits()
         self._connections: set[Connection] = set()
         self._listener: asyncio.Server | None = None
@@ -31,7 +40,7 @@ class AmqpServer:
     async def listen(self, host: str, port: int) -> None:
         """Other processes may listen on the port: the kernel deals connections out. Raises OSError."""
         self._listener = await asyncio.get_running_loop().create_server(
-            lambda: Connection(self._namespace, self._limits, self._connections),
+            lambda: Connection(self._namespace, self._limits, self._metrics, self._connections),
             host,
             port,
             reuse_port=True,
