@@ -43,7 +43,7 @@ def connect(environment: Mapping[str, str]) -> Adapters:
         await bus.close()
         await close_cosmos()
 
-    documents = AzureDocuments(cosmos.get_database_client(DATABASE), charges)
+    documents = AzureDocuments(cosmos, DATABASE, charges)
     return Adapters(documents, bus, SystemClock(), charges, close)
 
 

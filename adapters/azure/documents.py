@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any, Final, overload
 
 from azure.core import MatchConditions
-from azure.cosmos.aio import ContainerProxy, DatabaseProxy
+from azure.cosmos.aio import ContainerProxy, CosmosClient
 from azure.cosmos.exceptions import CosmosBatchOperationError, CosmosHttpResponseError
 
 from adapters.azure import cosmos_queries
@@ -59,10 +59,11 @@ class _Container:
 
 
 class AzureDocuments(Documents):
-    """`database` comes from a client made with `cosmos_client.OPTIONS`: it must not retry by itself."""
+    """`client` comes from `cosmos_client`, and whoever made it closes it."""
 
-    def __init__(self, database: DatabaseProxy, record_charge: RecordCharge) -> None:
-        self._database = database
+    def __init__(self, client: CosmosClient, database: str, record_charge: RecordCharge) -> None:
+        self._client = client
+        self._database = client.get_database_client(database)
         self._record_charge = record_charge
         self._containers: dict[str, _Container] = {}
 
@@ -238,6 +239,9 @@ class AzureDocuments(Documents):
             return found
         proxy = self._database.get_container_client(name)
         with errors_of_the_port():
+            if not self._containers:
+                # Without it the SDK keeps no session, and a read may miss what was just written.
+                await self._client.__aenter__()
             try:
                 properties = await proxy.read()
             except CosmosHttpResponseError as error:

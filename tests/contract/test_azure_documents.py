@@ -62,7 +62,7 @@ class TestAzureDocuments(DocumentsSuite):
         endpoint = f"http://127.0.0.1:{server.port}/"
         client = cosmos_client(Connection(endpoint, f"AccountEndpoint={endpoint};AccountKey={KEY};"))
         self.charges = Charges()
-        yield AzureDocuments(client.get_database_client("orderflow"), self.charges)
+        yield AzureDocuments(client, "orderflow", self.charges)
         await client.close()
 
     async def let_pass(self, seconds: float) -> None:

@@ -76,7 +76,7 @@ class TestVercelDocuments(DocumentsSuite):
         async with CosmosClient(address, "a2V5", enable_endpoint_discovery=False) as client:
             async for _ in set_up(client, topology):
                 pass
-            yield AzureDocuments(client.get_database_client(topology.database), Charges())
+            yield AzureDocuments(client, topology.database, Charges())
 
     async def let_pass(self, seconds: float) -> None:
         raise NotImplementedError
