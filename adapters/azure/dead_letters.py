@@ -40,6 +40,8 @@ class DeadLetterQueue:
                 with errors_of_the_port(self._entity):
                     receiver = await self._opened()
                     if not await receiver.peek_messages(1, sequence_number=1):
+                        # Each open receiver is a connection, and the official emulator takes ten.
+                        await self._close_if_idle()
                         return []
                     received = await receiver.receive_messages(limit, max_wait_time=WAIT_S)
             except BusError:
@@ -104,7 +106,7 @@ def _locked_until(message: ServiceBusReceivedMessage) -> datetime:
 def _dead_letter(message: ServiceBusReceivedMessage) -> DeadLetter:
     data = message.body_type is AmqpMessageBodyType.DATA
     return DeadLetter(
-        body=b"".join(message.body) if data else str(message).encode(),
+        body=b"".join(message.body) if data else _text(message.body).encode(),
         message_id=message.message_id or "",
         subject=message.subject or "",
         correlation_id=message.correlation_id,

@@ -3,9 +3,12 @@
 from collections.abc import Callable
 from copy import deepcopy
 from typing import Any
+from unittest.mock import AsyncMock
 
 import pytest
+from azure.servicebus.aio import ServiceBusReceiver
 
+from adapters.azure.dead_letters import DeadLetterQueue
 from tests.conformance.conftest import read_json
 from tests.conformance.servicebus_emulator import MAX_CONNECTIONS, refusals
 
@@ -117,3 +120,16 @@ def test_one_host_stays_within_the_connections_of_the_emulator(bus: dict[str, An
     senders = len(bus["Queues"]) + len(bus["Topics"])
     host, dead_letters = 1, 1
     assert senders + host + dead_letters <= MAX_CONNECTIONS
+
+
+async def test_an_empty_dead_letter_queue_keeps_no_connection() -> None:
+    opened: list[AsyncMock] = []
+
+    def new_receiver() -> AsyncMock:
+        opened.append(AsyncMock(spec=ServiceBusReceiver))
+        opened[-1].peek_messages.return_value = []
+        return opened[-1]
+
+    assert await DeadLetterQueue("inventory", new_receiver).receive(10) == []
+    [receiver] = opened
+    receiver.close.assert_awaited()
