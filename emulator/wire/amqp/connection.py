@@ -8,7 +8,7 @@ from collections.abc import Callable, Coroutine
 from contextvars import Context
 from dataclasses import dataclass
 from enum import Enum, auto
-from typing import Final
+from typing import Final, cast
 from uuid import uuid4
 
 from emulator.metrics import Metrics
@@ -123,9 +123,9 @@ class Connection(asyncio.Protocol):
     # What asyncio calls.
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        assert isinstance(transport, asyncio.Transport)  # noqa: S101  (this is a stream protocol)
-        self._transport = transport
-        transport.set_write_buffer_limits(high=self._limits.unread_bytes)
+        # A stream protocol gets a stream's transport; uvloop's does not inherit from asyncio's.
+        self._transport = cast(asyncio.Transport, transport)
+        self._transport.set_write_buffer_limits(high=self._limits.unread_bytes)
         self._made.add(self)
         self._timer = self._loop.call_later(self._limits.handshake_s, self._give_up_handshake)
 
