@@ -269,19 +269,23 @@ class Connection(asyncio.Protocol):
         if not received.body:
             return
         performative = parse(received.body)
-        if self._stage is _Stage.SASL:
+        if self._stage is _Stage.OPENED:
+            self._on_performative(received.channel, performative)
+        elif self._stage is _Stage.SASL:
             self._on_sasl(performative)
-        elif self._stage is _Stage.OPEN:
+        else:
             self._on_open(performative)
-        elif isinstance(performative, Close):
+
+    def _on_performative(self, channel: int, performative: Performative) -> None:
+        if isinstance(performative, Close):
             self.write(frame(0, write_close()))
             self._finish()
         elif isinstance(performative, Begin):
-            self._on_begin(received.channel, performative)
+            self._on_begin(channel, performative)
         elif isinstance(performative, (Open, SaslInit)):
             raise ConnectionFailed(NOT_ALLOWED, "the connection is open already")
         else:
-            self._on_session_frame(received.channel, performative)
+            self._on_session_frame(channel, performative)
 
     def _on_sasl(self, performative: Performative) -> None:
         if not isinstance(performative, SaslInit):

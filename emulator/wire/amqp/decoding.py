@@ -27,6 +27,8 @@ _I64 = struct.Struct(">q")
 _F32 = struct.Struct(">f")
 _F64 = struct.Struct(">d")
 _UUID_BYTES: Final = 16
+_SHORT: Final = frozenset((*range(0xA0, 0xB0), *range(0xC0, 0xD0), *range(0xE0, 0xF0)))
+"""Constructors that a size of one byte follows."""
 
 type _Decoder = Callable[[bytes, int, int], tuple[Value, int]]
 """From the buffer, the place after the constructor and the depth: the value and the place after it."""
@@ -55,6 +57,8 @@ def skip(data: bytes, at: int) -> int:
 
 def _skip(data: bytes, at: int, depth: int) -> int:
     code = data[at]
+    if code in _SHORT:
+        return at + 2 + data[at + 1]
     if code == 0:
         if depth > MAX_DEPTH:
             raise DecodeError("values are nested too deep")
@@ -62,8 +66,6 @@ def _skip(data: bytes, at: int, depth: int) -> int:
     width = code >> 4
     if 4 <= width <= 9:
         return at + 1 + (0, 1, 2, 4, 8, 16)[width - 4]
-    if width in {0xA, 0xC, 0xE}:
-        return at + 2 + data[at + 1]
     if width in {0xB, 0xD, 0xF}:
         return at + 5 + int(_U32.unpack_from(data, at + 1)[0])
     raise DecodeError(f"{code:#04x} is no AMQP type")
@@ -173,8 +175,13 @@ def _list(data: bytes, at: int, depth: int, *, wide: bool) -> tuple[Value, int]:
     depth += 1
     values: list[Value] = []
     for _ in range(count):
-        value, at = _DECODERS[data[at]](data, at + 1, depth)
-        values.append(value)
+        code = data[at]
+        if code == 0x40:  # most fields of a performative: worth the shorter way
+            values.append(None)
+            at += 1
+        else:
+            value, at = _DECODERS[code](data, at + 1, depth)
+            values.append(value)
     if at != end:
         raise DecodeError("a list's size and content differ")
     return values, end

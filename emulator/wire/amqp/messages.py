@@ -8,6 +8,7 @@ is written from them.
 
 from __future__ import annotations
 
+import struct
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Final
@@ -23,7 +24,6 @@ from emulator.wire.amqp.encoding import (
     encode_map,
     encode_string,
     encode_symbol,
-    encode_uint,
 )
 from emulator.wire.amqp.values import DecodeError, Symbol, Timestamp, Value
 
@@ -195,14 +195,17 @@ def _sections_from_fields(message: StoredMessage) -> _Sections:
     return sections
 
 
+_TTL_HEADER = struct.Struct(">9sI2sI")
+_PLAIN_HEADER = struct.Struct(">11sI")
+
+
 def _header(message: StoredMessage) -> bytes:
-    ttl = b"\x40"
-    if message.expires_at is not None:
-        milliseconds = round((message.expires_at - message.enqueued_at) * 1000)
-        ttl = encode_uint(min(max(milliseconds, 0), _MAX_UINT))
-    return encode_described(
-        HEADER, encode_list((b"\x41", b"\x40", ttl, b"\x40", encode_uint(message.delivery_count)))
-    )
+    """Durable, no priority, the time to live, no first-acquirer, the failed deliveries."""
+    if message.expires_at is None:
+        return _PLAIN_HEADER.pack(b"\x00\x53\x70\xc0\x0a\x05\x41\x40\x40\x40\x70", message.delivery_count)
+    ttl = min(max(round((message.expires_at - message.enqueued_at) * 1000), 0), _MAX_UINT)
+    head = b"\x00\x53\x70\xc0\x0e\x05\x41\x40\x70"
+    return _TTL_HEADER.pack(head, ttl, b"\x40\x70", message.delivery_count)
 
 
 _NUMBERS_COUNT: Final = 8

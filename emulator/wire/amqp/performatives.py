@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, NamedTuple
 
 from emulator.wire.amqp.decoding import decode, skip
 from emulator.wire.amqp.values import DecodeError, Described, Value
@@ -67,8 +67,7 @@ class Flow:
     echo: bool
 
 
-@dataclass(frozen=True, slots=True)
-class Transfer:
+class Transfer(NamedTuple):
     handle: int
     delivery_id: int | None
     message_format: int
@@ -78,8 +77,7 @@ class Transfer:
     payload: bytes
 
 
-@dataclass(frozen=True, slots=True)
-class Disposition:
+class Disposition(NamedTuple):
     peer_receives: bool
     first: int
     last: int
@@ -147,7 +145,9 @@ class _Fields:
 
     def maybe(self, place: int) -> int | None:
         value = self._values[place] if place < self._count else None
-        if value is None or (type(value) is int and value >= 0):
+        if value is None:
+            return None
+        if type(value) is int and value >= 0:
             return value
         raise DecodeError(f"{self._name}: field {place} must be an unsigned integer")
 
@@ -156,10 +156,10 @@ class _Fields:
         return default if value is None else value
 
     def must(self, place: int) -> int:
-        value = self.maybe(place)
-        if value is None:
-            raise DecodeError(f"{self._name}: field {place} is missing")
-        return value
+        value = self._values[place] if place < self._count else None
+        if type(value) is int and value >= 0:
+            return value
+        raise DecodeError(f"{self._name}: field {place} must be an unsigned integer")
 
     def text(self, place: int) -> str:
         value = self.get(place)
@@ -236,13 +236,13 @@ def _flow(fields: _Fields, *_: object) -> Flow:
 
 def _transfer(fields: _Fields, body: bytes, _at: int, end: int) -> Transfer:
     return Transfer(
-        handle=fields.must(0),
-        delivery_id=fields.maybe(1),
-        message_format=fields.number(3),
-        settled=fields.flag(4),
-        more=fields.flag(5),
-        aborted=fields.flag(9),
-        payload=body[end:],
+        fields.must(0),
+        fields.maybe(1),
+        fields.number(3),
+        fields.flag(4),
+        fields.flag(5),
+        fields.flag(9),
+        body[end:],
     )
 
 

@@ -127,22 +127,21 @@ class Session:
 
     def handle(self, performative: Performative) -> None:
         """Raises SessionFailed, and ConnectionFailed."""
-        match performative:
-            case Transfer():
-                self._next_incoming_id = (self._next_incoming_id + 1) % _WRAP
-                link = self._link(performative.handle)
-                if link is not None:
-                    link.on_transfer(performative)
-            case Disposition():
-                self._on_disposition(performative)
-            case Flow():
-                self._on_flow(performative)
-            case Attach():
-                self._on_attach(performative)
-            case Detach():
-                self._on_detach(performative)
-            case _:
-                raise DecodeError(f"{type(performative).__name__.lower()} has no place in a session")
+        if isinstance(performative, Transfer):
+            self._next_incoming_id = (self._next_incoming_id + 1) % _WRAP
+            link = self.links.get(performative.handle) or self._link(performative.handle)
+            if link is not None:
+                link.on_transfer(performative)
+        elif isinstance(performative, Disposition):
+            self._on_disposition(performative)
+        elif isinstance(performative, Flow):
+            self._on_flow(performative)
+        elif isinstance(performative, Attach):
+            self._on_attach(performative)
+        elif isinstance(performative, Detach):
+            self._on_detach(performative)
+        else:
+            raise DecodeError(f"{type(performative).__name__.lower()} has no place in a session")
 
     def ended(self) -> None:
         for link in list(self.links.values()):
