@@ -1,5 +1,6 @@
 """The basics of the documents engine; what every adapter must do is in tests/contract/documents_suite.py."""
 
+import asyncio
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 
@@ -12,10 +13,12 @@ from emulator.documents.model import (
     Container,
     Patch,
     PatchStep,
+    Query,
     Remove,
     RequestFailed,
     Write,
 )
+from emulator.documents.partitions import feed_range_of
 from emulator.documents.schema import SCHEMA
 from emulator.metrics import Metrics
 from emulator.store import Store
@@ -350,3 +353,93 @@ async def test_a_condition_never_holds_for_a_missing_field_or_another_type(engin
             412,
         )
         assert (await engine.query("orders", where=[condition]))[0] == []
+
+
+async def test_an_upsert_says_whether_it_created(engine: DocumentsEngine, clock: HandClock) -> None:
+    async def created(ttl: int) -> bool:
+        item = {"id": "a", "stream": "s", "ttl": ttl}
+        row = await engine.write("orders", "s", Write("upsert", item))
+        assert row is not None
+        return row.created
+
+    assert [await created(-1), await created(5)] == [True, False]
+    clock.now += 5
+    assert await created(5), "in the place of one that expired"
+
+
+async def test_system_fields_of_an_endpoint_are_not_kept(engine: DocumentsEngine) -> None:
+    system = {"_rid": "x", "_self": "x", "_attachments": "x", "_etag": "x", "_ts": 1}
+    await engine.create("orders", "s", {"id": "a", "stream": "s", **system})
+    assert (await engine.read("orders", "s", "a")).keys() == {"id", "stream", "_etag", "_ts"}
+
+
+async def test_a_condition_may_ask_whether_a_field_is_there(engine: DocumentsEngine) -> None:
+    await engine.create("orders", "s", {"id": "a", "stream": "s", "deep": {"nothing": None}})
+    for field, is_there in (("deep.nothing", True), ("deep.other", False), ("nothing", False)):
+        for asked in (True, False):
+            condition = Condition(field, "defined", asked)
+            items, _ = await engine.query("orders", where=[condition])
+            assert len(items) == int(asked is is_there), condition
+            step = [PatchStep("set", "n", 1)]
+            if asked is is_there:
+                await engine.patch("orders", "s", "a", step, [condition])
+            else:
+                await refused(engine.patch("orders", "s", "a", step, [condition]), 412)
+
+
+async def test_a_replaced_field_must_be_there(engine: DocumentsEngine) -> None:
+    await engine.create("orders", "s", {"id": "a", "stream": "s", "n": 1})
+    item = await engine.patch("orders", "s", "a", [PatchStep("replace", "n", "x")])
+    assert item["n"] == "x"
+    await refused(engine.patch("orders", "s", "a", [PatchStep("replace", "m", 1)]), 400)
+
+
+async def test_a_query_may_be_of_one_feed_range_and_leave_items_out(engine: DocumentsEngine) -> None:
+    for n in range(20):
+        await engine.create("orders", f"s{n}", {"id": str(n), "stream": f"s{n}", "n": n})
+    by_range = []
+    for feed_range in range(FEED_RANGES):
+        found, _ = await engine.query_rows("orders", Query(feed_range=feed_range))
+        assert {feed_range_of(each.partition) for each in found} == {feed_range}
+        by_range += [each.id for each in found]
+    assert sorted(by_range, key=int) == [str(n) for n in range(20)]
+    found, token = await engine.query_rows("orders", Query(order_by="n", offset=5, limit=3))
+    assert [each.id for each in found] == ["5", "6", "7"]
+    found, _ = await engine.query_rows("orders", Query(order_by="n", offset=5, limit=3, continuation=token))
+    assert [each.id for each in found] == ["8", "9", "10"]
+
+
+async def test_a_fault_may_have_any_status_and_fails_the_reading_of_changes(
+    engine: DocumentsEngine, clock: HandClock
+) -> None:
+    engine.fail_until(clock.now + 1, status=449)
+    await refused(engine.upsert("orders", "s", {"id": "a", "stream": "s"}), 449)
+    with pytest.raises(RequestFailed):
+        engine.changed_rows("orders", 0, 0, 10)
+
+
+async def test_created_containers_are_kept_and_found_by_another_engine(
+    engine: DocumentsEngine, store: Store, clock: HandClock
+) -> None:
+    await engine.catalog.create_database("other")
+    created = await engine.catalog.create_container("other", "orders", "key", 5)
+    await engine.create(created.name, "k", {"id": "a", "key": "k"})
+    second = DocumentsEngine(store, clock, CONTAINERS, Metrics())
+    assert second.catalog.container("other", "orders") == created
+    assert second.catalog.databases() == ["default", "other"]
+    assert await second.read(created.name, "k", "a")
+    await refused(second.read("orders", "k", "a"), 404)
+    await refused(second.catalog.create_container("other", "orders", "key", None), 409)
+    await refused(second.catalog.create_container("none", "orders", "key", None), 404)
+    await refused(second.catalog.create_database("default"), 409)
+
+
+async def test_of_two_that_create_a_container_at_once_one_is_refused(engine: DocumentsEngine) -> None:
+    results = await asyncio.gather(
+        *(engine.catalog.create_container("default", "new", key, None) for key in ("a", "b")),
+        return_exceptions=True,
+    )
+    assert [getattr(result, "status", None) for result in results] == [None, 409]
+    found = engine.catalog.container("default", "new")
+    assert found is not None
+    assert found.partition_key == "a"

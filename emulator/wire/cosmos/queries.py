@@ -77,7 +77,9 @@ def _statement(request: Request) -> tuple[Sql, dict[str, Json]]:
     body = request.json()
     if not isinstance(body, dict) or not isinstance(text := body.get("query"), str):
         raise Refusal(400, "A query is an object with a string `query`.")
-    given = body.get("parameters") or []
+    given = body.get("parameters")
+    if given is None:
+        given = []
     if not isinstance(given, list):
         raise Refusal(400, "The `parameters` of a query must be a list.")
     parameters: dict[str, Json] = {}

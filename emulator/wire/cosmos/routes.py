@@ -31,7 +31,9 @@ class Target:
 def parse(path: str) -> Target:
     """Raises Refusal 400, 404."""
     try:
-        parts = [unquote(part, errors="strict") for part in path.strip("/").split("/")]
+        parts = path.strip("/").split("/")
+        if "%" in path:
+            parts = [unquote(part, errors="strict") for part in parts]
     except UnicodeDecodeError:
         raise Refusal(400, "The path is not UTF-8 in percent-encoding.") from None
     if parts == [""]:

@@ -36,6 +36,7 @@ _COMPARISONS: Final[dict[str, Comparison]] = {
 _FLIPPED: Final[dict[Comparison, Comparison]] = {"<": ">", "<=": ">=", ">": "<", ">=": "<="}
 _LITERALS: Final[dict[str, Json]] = {"TRUE": True, "FALSE": False, "NULL": None}
 _UNQUERIED: Final = frozenset({"_etag", "_rid", "_self", "_attachments"})
+_MAX_DEPTH: Final = 32
 MAX_QUERY_CHARACTERS: Final = 30_720
 """As `queryEngineConfiguration` says."""
 
@@ -98,6 +99,7 @@ class _Parser:
         self._tokens = _tokens(text)
         self._at = 0
         self._alias = ""
+        self._depth = 0
 
     def query(self) -> Sql:
         self.expect("SELECT")
@@ -150,8 +152,12 @@ class _Parser:
 
     def _term(self) -> tuple[tuple[str, Comparison, Json | Parameter], ...]:
         if self._take("("):
+            self._depth += 1
+            if self._depth > _MAX_DEPTH:
+                raise self._refusal("parentheses nested too deep")
             inner = self.conditions()
             self.expect(")")
+            self._depth -= 1
             return inner
         negated = self._take("NOT")
         if self._take("IS_DEFINED"):
