@@ -4,7 +4,12 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 
 from aiohttp import ClientConnectorError
-from azure.core.exceptions import IncompleteReadError, ServiceRequestError, ServiceResponseError
+from azure.core.exceptions import (
+    IncompleteReadError,
+    ServiceRequestError,
+    ServiceRequestTimeoutError,
+    ServiceResponseError,
+)
 from azure.cosmos.exceptions import (
     CosmosBatchOperationError,
     CosmosClientTimeoutError,
@@ -59,7 +64,9 @@ def errors_of_the_port() -> Iterator[None]:
         raise DocumentTimeout(str(error)) from error
     except ServiceRequestError as error:
         # azure-core names so also a connection that broke after the request was sent.
-        unsent = isinstance(error.inner_exception, ClientConnectorError)
+        unsent = isinstance(error, ServiceRequestTimeoutError) or isinstance(
+            error.inner_exception, ClientConnectorError
+        )
         raise (DocumentsUnavailable if unsent else DocumentTimeout)(str(error)) from error
 
 
