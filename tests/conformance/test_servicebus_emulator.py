@@ -3,14 +3,11 @@
 from collections.abc import Callable
 from copy import deepcopy
 from typing import Any
-from unittest.mock import AsyncMock
 
 import pytest
-from azure.servicebus.aio import ServiceBusReceiver
 
-from adapters.azure.dead_letters import DeadLetterQueue
 from tests.conformance.conftest import read_json
-from tests.conformance.servicebus_emulator import MAX_CONNECTIONS, refusals
+from tests.conformance.servicebus_emulator import refusals
 
 CONFIG = read_json("topology", "servicebus.json")
 
@@ -109,27 +106,3 @@ def test_the_emulator_starts_with_our_file() -> None:
 def test_what_breaks_a_rule_or_a_quota_is_named(config: Any, says: str) -> None:
     found = list(refusals(config))
     assert any(says in refusal for refusal in found), found
-
-
-def test_one_host_stays_within_the_connections_of_the_emulator(bus: dict[str, Any]) -> None:
-    """The Python SDK opens a connection for each sender, which are kept, and for each receiver.
-
-    One worker process sends to every queue and topic and reads one dead-letter queue at a time
-    (triggers/timers/dead_letters.py); the host itself has one connection for all triggers.
-    """
-    senders = len(bus["Queues"]) + len(bus["Topics"])
-    host, dead_letters = 1, 1
-    assert senders + host + dead_letters <= MAX_CONNECTIONS
-
-
-async def test_an_empty_dead_letter_queue_keeps_no_connection() -> None:
-    opened: list[AsyncMock] = []
-
-    def new_receiver() -> AsyncMock:
-        opened.append(AsyncMock(spec=ServiceBusReceiver))
-        opened[-1].peek_messages.return_value = []
-        return opened[-1]
-
-    assert await DeadLetterQueue("inventory", new_receiver).receive(10) == []
-    [receiver] = opened
-    receiver.close.assert_awaited()

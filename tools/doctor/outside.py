@@ -6,6 +6,7 @@ import subprocess
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import AsyncExitStack
 
+from core.concurrency import gather_bounded
 from tools.doctor.entities import Unreachable
 from tools.doctor.machine import Ran
 
@@ -86,7 +87,8 @@ async def _entities_there(environment: Mapping[str, str], names: Sequence[str]) 
     from adapters.azure.connections import identity, service_bus_connection  # noqa: PLC0415
 
     connection = service_bus_connection(environment)
-    there = []
+    there: set[str] = set()
+    failed: list[ServiceBusError] = []
     async with AsyncExitStack() as stack:
         if connection.connection_string is not None:
             client = ServiceBusClient.from_connection_string(connection.connection_string, retry_total=0)
@@ -94,22 +96,29 @@ async def _entities_there(environment: Mapping[str, str], names: Sequence[str]) 
             credential = await stack.enter_async_context(identity(connection))
             client = ServiceBusClient(connection.endpoint, credential, retry_total=0)
         await stack.enter_async_context(client)
-        for name in names:
+
+        async def look(name: str) -> None:
+            if failed:
+                return
             topic, _, subscription = name.partition("/Subscriptions/")
             try:
-                # One after another: the official emulator takes ten connections, and each link has its own.
                 # A queue and a topic are both written to by their name.
                 if subscription:
                     async with client.get_subscription_receiver(topic, subscription):
-                        there.append(name)
+                        there.add(name)
                 else:
                     async with client.get_queue_sender(name):
-                        there.append(name)
+                        there.add(name)
             except MessagingEntityNotFoundError:
-                continue
+                return
             except ServiceBusError as error:
-                raise Unreachable(f"{connection.endpoint}: {error}") from error
-    return there
+                failed.append(error)
+
+        # Each link has a connection of its own. The official emulator takes ten, a host that runs needs eight.
+        await gather_bounded(look, list(names), 2)
+    if failed:
+        raise Unreachable(f"{connection.endpoint}: {failed[0]}") from failed[0]
+    return [name for name in names if name in there]
 
 
 async def _container_keys(
