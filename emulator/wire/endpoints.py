@@ -6,6 +6,7 @@ from collections.abc import MutableMapping
 from dataclasses import dataclass
 
 from emulator.engines import Engines
+from emulator.wire.amqp.connection import Limits
 from emulator.wire.amqp.server import AmqpServer
 from emulator.wire.cosmos.server import CosmosServer
 from emulator.wire.keys import WireKeys, cosmos_connection_string, servicebus_connection_string
@@ -28,14 +29,20 @@ class Endpoints:
 
 
 async def start_endpoints(
-    engines: Engines, keys: WireKeys, host: str, amqp_port: int, cosmos_port: int
+    engines: Engines,
+    keys: WireKeys,
+    host: str,
+    amqp_port: int,
+    cosmos_port: int,
+    *,
+    limits: Limits | None = None,
 ) -> Endpoints:
     """On started engines. Other processes may listen on the same ports. Port 0 is any free one.
 
     Raises OSError.
     """
-    amqp = AmqpServer(engines.bus, engines.store, engines.clock, keys.servicebus_key, metrics=engines.metrics)
-    cosmos = CosmosServer(engines.documents, keys.cosmos_key, engines.clock)
+    amqp = AmqpServer(engines.bus, engines.store, engines.clock, keys.servicebus_key, limits=limits, metrics=engines.metrics)
+    cosmos = CosmosServer(engines.documents, keys.cosmos_key, engines.clock, engines.metrics)
     await amqp.listen(host, amqp_port)
     try:
         await cosmos.listen(host, cosmos_port)

@@ -14,8 +14,9 @@ from aiohttp import web
 from emulator.clock import Clock, SystemClock
 from emulator.documents.engine import DocumentsEngine
 from emulator.documents.model import MAX_ITEM_BYTES, RequestFailed
+from emulator.metrics import Metrics
 from emulator.store import StoreStopped
-from emulator.wire.cosmos import auth, batches, feed, items, queries, resources
+from emulator.wire.cosmos import auth, batches, feed, items, metering, queries, resources
 from emulator.wire.cosmos.exchange import (
     CONTAINER_CHANGED,
     Answer,
@@ -43,10 +44,17 @@ _log = logging.getLogger(__name__)
 class CosmosServer:
     """`key` is the account's, in base64. `clock` is the one that the dates of requests are compared with."""
 
-    def __init__(self, documents: DocumentsEngine, key: str, clock: Clock | None = None) -> None:
+    def __init__(
+        self,
+        documents: DocumentsEngine,
+        key: str,
+        clock: Clock | None = None,
+        metrics: Metrics | None = None,
+    ) -> None:
         self._documents = documents
         self._key = base64.b64decode(key)
         self._clock = clock or SystemClock()
+        self._metrics = metrics or Metrics()
         self._places = Places(documents.catalog)
         self._server = web.Server(self._answer, request_factory=self._make_request, access_log=None)
         self._listener: asyncio.Server | None = None
@@ -84,10 +92,12 @@ class CosmosServer:
 
     async def _answer(self, request: web.BaseRequest) -> web.StreamResponse:
         activity = request.headers.get("x-ms-activity-id") or str(uuid.uuid4())
+        path = request.raw_path.partition("?")[0]
+        asked = Request(request.method, path, request.headers, b"", request.host)
         try:
-            body = await request.read() if request.body_exists else b""
-            path = request.raw_path.partition("?")[0]
-            answer = await self._serve(Request(request.method, path, request.headers, body, request.host))
+            if request.body_exists:
+                asked = asked._replace(body=await request.read())
+            answer = await self._serve(asked)
         except Refusal as refusal:
             answer = error_answer(refusal, activity)
         except RequestFailed as failure:
@@ -106,6 +116,7 @@ class CosmosServer:
         headers["x-ms-activity-id"] = activity
         if answer.body:
             headers["content-type"] = "application/json"
+        metering.count(self._metrics, asked, request.raw_headers, answer)
         return web.Response(status=answer.status, body=answer.body or None, headers=headers)
 
     async def _serve(self, request: Request) -> Answer:
