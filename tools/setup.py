@@ -1,7 +1,8 @@
-"""`python -m tools.setup`: creates the database and the containers of `topology/cosmos.json`.
+"""`python -m tools.setup`: creates what the app expects to be there, on whatever the settings name.
 
-Where, the settings say: `CosmosConnection` or `CosmosConnection__accountEndpoint`. What is there already is
-compared and left alone, so it may run again and again.
+In Cosmos DB (`CosmosConnection` or `CosmosConnection__accountEndpoint`) the database and the containers of
+`topology/cosmos.json`; in Azure Storage the container of the blobs, where `BlobConnection` or
+`BlobConnection__blobServiceUri` is set. What is there already is compared and left alone: it may run again.
 """
 
 import argparse
@@ -9,15 +10,21 @@ import asyncio
 import json
 import os
 import sys
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from pathlib import Path
 
-from adapters.azure.connections import Connection, cosmos_connection, identity
+from azure.core.credentials_async import AsyncTokenCredential
+from azure.core.exceptions import ClientAuthenticationError
+
+from adapters.azure.blobs import CONTAINER, blob_client, create_container
+from adapters.azure.connections import Connection, blob_connection, cosmos_connection, identity
 from adapters.azure.cosmos_client import cosmos_client
 from adapters.azure.cosmos_containers import SetupError, read_topology, set_up
+from core.blobs import BlobError
 from core.settings import InvalidSetting
 
 TOPOLOGY = Path(__file__).parents[1] / "topology" / "cosmos.json"
+BLOBS = ("BlobConnection", "BlobConnection__blobServiceUri")
 
 
 def main() -> int:
@@ -33,31 +40,63 @@ def main() -> int:
     arguments = parser.parse_args()
     try:
         values = {} if arguments.settings is None else _settings_in(arguments.settings)
-        connection = cosmos_connection({**values, **os.environ})
+        environment = {**values, **os.environ}
+        cosmos = cosmos_connection(environment)
+        blobs = blob_connection(environment) if any(environment.get(name) for name in BLOBS) else None
     except (InvalidSetting, OSError) as error:
         print(f"setup: {error}", file=sys.stderr)
         return 2
     try:
-        asyncio.run(_set_up(connection))
+        asyncio.run(_set_up(cosmos, blobs))
     except SetupError as error:
-        print(f"setup: {connection.endpoint}: {error}", file=sys.stderr)
+        print(f"setup: {error}", file=sys.stderr)
         return 1
     return 0
 
 
-async def _set_up(connection: Connection) -> None:
-    topology = read_topology(TOPOLOGY)
+async def _set_up(cosmos: Connection, blobs: Connection | None) -> None:
+    """Raises SetupError."""
+    await _set_up_one(cosmos, _containers_of_cosmos)
+    if blobs is not None:
+        await _set_up_one(blobs, _container_of_blobs)
+
+
+async def _set_up_one(
+    connection: Connection,
+    create: Callable[[Connection, AsyncTokenCredential | None], Awaitable[None]],
+) -> None:
     credential = None if connection.connection_string is not None else identity(connection)
-    client = cosmos_client(connection, credential)
     try:
         print(connection.endpoint)
-        async for found in set_up(client, topology):
-            what = f"database {found.database}" if found.container is None else f"  {found.container}"
-            print(f"{what:<24} {found.state}")
+        await create(connection, credential)
+    except SetupError as error:
+        raise SetupError(f"{connection.endpoint}: {error}") from error
+    except ClientAuthenticationError as error:
+        raise SetupError(f"{connection.endpoint}: {error.message}") from error
     finally:
-        await client.close()
         if credential is not None:
             await credential.close()
+
+
+async def _containers_of_cosmos(connection: Connection, credential: AsyncTokenCredential | None) -> None:
+    client = cosmos_client(connection, credential)
+    try:
+        async for found in set_up(client, read_topology(TOPOLOGY)):
+            what = (
+                f"database {found.database}" if found.container is None else f"  container {found.container}"
+            )
+            print(f"{what:<28}{found.state}")
+    finally:
+        await client.close()
+
+
+async def _container_of_blobs(connection: Connection, credential: AsyncTokenCredential | None) -> None:
+    async with blob_client(connection, credential) as client:
+        try:
+            created = await create_container(client)
+        except BlobError as error:
+            raise SetupError(str(error)) from error
+    print(f"{f'  container {CONTAINER}':<28}{'created' if created else 'was there'}")
 
 
 def _settings_in(path: Path) -> Mapping[str, str]:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Final
 
 from azure.core.exceptions import (
     HttpResponseError,
+    ResourceExistsError,
     ResourceNotFoundError,
     ServiceRequestError,
     ServiceResponseError,
@@ -48,6 +49,18 @@ def blob_client(connection: Connection, credential: AsyncTokenCredential | None 
     if credential is None:
         raise ValueError("credential: must be given with a connection that has no connection string")
     return BlobServiceClient(connection.endpoint, credential, retry_total=0)
+
+
+async def create_container(client: BlobServiceClient, container: str = CONTAINER) -> bool:
+    """False when it was there. Raises BlobError."""
+    try:
+        with _errors_of_the_port(container):
+            await client.create_container(container)
+    except ResourceExistsError:
+        return False
+    except HttpResponseError as error:
+        raise BlobError(f"the account answered {error.status_code}: {error.message}") from error
+    return True
 
 
 class AzureBlobs(Blobs):

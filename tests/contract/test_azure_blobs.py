@@ -1,19 +1,17 @@
 """The Azure blobs adapter keeps the contract of the port, on Azurite."""
 
 import asyncio
-import base64
-import secrets
 from collections.abc import AsyncIterator, Iterator
 from itertools import count
 
 import aiohttp
 import pytest
 
-from adapters.azure.blobs import AzureBlobs, blob_client
+from adapters.azure.blobs import AzureBlobs, blob_client, create_container
 from adapters.azure.connections import Connection, blob_connection
 from core.blobs import Blob, BlobError, Blobs, BlobsUnavailable
 from tests.contract.blobs_suite import LABEL, BlobsSuite
-from tests.wire.node_peers import serving
+from tests.wire.node_peers import azurite
 
 # The SDK hands a blob of more than a mebibyte over in one piece.
 pytestmark = pytest.mark.filterwarnings("ignore:Sending a large body directly:ResourceWarning")
@@ -23,16 +21,8 @@ NEVER_S = 10.0
 
 @pytest.fixture(scope="module")
 def connection(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Connection]:
-    """To an Azurite with an account of its own."""
-    key = base64.b64encode(secrets.token_bytes(64)).decode()
-    options = ("--blobPort", "0", "--skipApiVersionCheck", "--inMemoryPersistence", "--disableTelemetry")
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("AZURITE_ACCOUNTS", f"orderflow:{key}")
-        ready = r"listens on (http://\S+)\n"
-        folder = tmp_path_factory.mktemp("azurite")
-        with serving(ready, "azurite/dist/src/blob/main.js", *options, folder=folder) as address:
-            text = f"AccountName=orderflow;AccountKey={key};BlobEndpoint={address}/orderflow;"
-            yield blob_connection({"BlobConnection": text})
+    with azurite(tmp_path_factory.mktemp("azurite")) as text:
+        yield blob_connection({"BlobConnection": text})
 
 
 class TestAzureBlobs(BlobsSuite):
@@ -42,7 +32,7 @@ class TestAzureBlobs(BlobsSuite):
     async def blobs(self, connection: Connection) -> AsyncIterator[Blobs]:
         async with blob_client(connection) as client:
             container = f"orderflow-{next(self.numbers)}"
-            await client.create_container(container)
+            assert await create_container(client, container)
             yield AzureBlobs(client, container)
 
     async def fetch(self, url: str) -> Blob | None:
@@ -66,6 +56,10 @@ class TestAzureBlobs(BlobsSuite):
             assert (await session.delete(url)).status == 403
             assert (await session.get(url.replace("/a?", "/b?"))).status == 403
         assert await blobs.get("a") == LABEL
+
+    async def test_a_container_is_created_once(self, connection: Connection) -> None:
+        async with blob_client(connection) as client:
+            assert [await create_container(client, "twice") for _ in range(2)] == [True, False]
 
     async def test_a_missing_container_is_named_and_is_no_missing_blob(self, connection: Connection) -> None:
         async with blob_client(connection) as client:

@@ -1,7 +1,9 @@
 """Runs what is installed in tests/wire/peers: servers and clients by others, in JavaScript."""
 
+import base64
 import fcntl
 import re
+import secrets
 import shutil
 import subprocess
 import time
@@ -67,3 +69,15 @@ def _wait_for(pattern: str, log: Path, process: subprocess.Popen[bytes]) -> str:
             return found[1]
         time.sleep(0.02)
     raise AssertionError(f"the server is not ready: {log.read_text()}")
+
+
+@contextmanager
+def azurite(folder: Path) -> Iterator[str]:
+    """Blob storage with an account of its own: gives the connection string."""
+    key = base64.b64encode(secrets.token_bytes(64)).decode()
+    options = ("--blobPort", "0", "--skipApiVersionCheck", "--inMemoryPersistence", "--disableTelemetry")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("AZURITE_ACCOUNTS", f"orderflow:{key}")
+        script = "azurite/dist/src/blob/main.js"
+        with serving(r"listens on (http://\S+)\n", script, *options, folder=folder) as address:
+            yield f"AccountName=orderflow;AccountKey={key};BlobEndpoint={address}/orderflow;"
