@@ -58,7 +58,7 @@ async def test_each_change_comes_soon_and_once(tmp_path, feed_app) -> None:
         await write(run, *ids("a", 20))
         began = asyncio.get_running_loop().time()
         await run.until(lambda: sorted(feed_app.seen["plain"]) == sorted(ids("a", 20)))
-        assert asyncio.get_running_loop().time() - began < 0.2, "woken by the write, not by a poll"
+        assert asyncio.get_running_loop().time() - began < 0.5, "woken by the write, not by a poll"
 
 
 @on_simulated_time

@@ -275,8 +275,8 @@ class TestBodies(CosmosTests):
         assert (await send(endpoint, "GET", "/dbs", kind="dbs", link="")).status == 200
 
 
-_WORDS = """SELECT * FROM c WHERE AND NOT IS_DEFINED ( ) c.n ["a"] = <> 'x' 1 -1e9 @p ORDER BY DESC TOP OFFSET LIMIT
-null true . , { \\ " c._rid [{"item": c.n}] AS orderByItems payload"""
+_WORDS = """SELECT * FROM c WHERE AND NOT IS_DEFINED ( ) c.n ["a"] = <> 'x' 1 -1e9 @p ORDER BY DESC TOP OFFSET
+LIMIT null true . , { \\ " c._rid [{"item": c.n}] AS orderByItems payload"""
 
 
 @given(st.lists(st.sampled_from(_WORDS.split()), max_size=30).map(" ".join) | st.text(max_size=60))
