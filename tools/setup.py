@@ -10,7 +10,7 @@ import asyncio
 import json
 import os
 import sys
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from pathlib import Path
 
 from azure.core.credentials_async import AsyncTokenCredential
@@ -27,7 +27,7 @@ TOPOLOGY = Path(__file__).parents[1] / "topology" / "cosmos.json"
 BLOBS = ("BlobConnection", "BlobConnection__blobServiceUri")
 
 
-def main() -> int:
+def main(arguments: Sequence[str], environment: Mapping[str, str]) -> int:
     parser = argparse.ArgumentParser(
         prog="python -m tools.setup", description=(__doc__ or "").partition("\n")[0]
     )
@@ -37,10 +37,10 @@ def main() -> int:
         metavar="FILE",
         help="a local.settings.json; its values stand in for what is not in the environment",
     )
-    arguments = parser.parse_args()
+    options = parser.parse_args(arguments)
     try:
-        values = {} if arguments.settings is None else _settings_in(arguments.settings)
-        environment = {**values, **os.environ}
+        values = {} if options.settings is None else _settings_in(options.settings)
+        environment = {**values, **environment}
         cosmos = cosmos_connection(environment)
         blobs = blob_connection(environment) if any(environment.get(name) for name in BLOBS) else None
     except (InvalidSetting, OSError) as error:
@@ -113,4 +113,4 @@ def _settings_in(path: Path) -> Mapping[str, str]:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(main(sys.argv[1:], os.environ))

@@ -3,9 +3,9 @@
 import asyncio
 import base64
 import json
-import os
+import subprocess
 import sys
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
 
 import pytest
@@ -20,6 +20,7 @@ from emulator.metrics import Metrics
 from emulator.store import Store
 from emulator.wire.cosmos.server import CosmosServer
 from tests.wire.node_peers import azurite
+from tools.setup import main
 
 ROOT = Path(__file__).parents[2]
 KEY = base64.b64encode(b"a key for tests of 64 bytes".ljust(64)).decode()
@@ -40,27 +41,18 @@ async def endpoint(tmp_path: Path) -> AsyncIterator[str]:
     await store.close()
 
 
-async def setup_command(*arguments: str, **settings: str) -> tuple[int, str, str]:
-    """Its exit code and what it writes to stdout and stderr."""
-    inherited = {
-        name: value
-        for name, value in os.environ.items()
-        if not name.startswith(("CosmosConnection", "BlobConnection"))
-    }
-    process = await asyncio.create_subprocess_exec(
-        sys.executable,
-        "-m",
-        "tools.setup",
-        *arguments,
-        cwd=ROOT,
-        env=inherited | settings,
-        stdout=asyncio.subprocess.PIPE,
-        stderr=asyncio.subprocess.PIPE,
-    )
-    async with asyncio.timeout(60):
-        out, err = await process.communicate()
-    assert process.returncode is not None
-    return process.returncode, out.decode(), err.decode()
+type Command = Callable[..., Awaitable[tuple[int, str, str]]]
+
+
+@pytest.fixture
+def setup_command(capsys: pytest.CaptureFixture[str]) -> Command:
+    """Gives the exit code and what is written to stdout and stderr."""
+
+    async def run(*arguments: str, **settings: str) -> tuple[int, str, str]:
+        code = await asyncio.to_thread(main, arguments, settings)
+        return code, *capsys.readouterr()
+
+    return run
 
 
 async def states(endpoint: str, topology: Topology, key: str = KEY) -> dict[str | None, str]:
@@ -71,7 +63,9 @@ async def states(endpoint: str, topology: Topology, key: str = KEY) -> dict[str 
         await client.close()
 
 
-async def test_the_command_creates_everything_and_again_finds_it_there(endpoint: str) -> None:
+async def test_the_command_creates_everything_and_again_finds_it_there(
+    setup_command: Command, endpoint: str
+) -> None:
     connection = f"AccountEndpoint={endpoint};AccountKey={KEY};"
     for state in ("created", "was there"):
         code, out, err = await setup_command(CosmosConnection=connection)
@@ -82,7 +76,9 @@ async def test_the_command_creates_everything_and_again_finds_it_there(endpoint:
         assert all(line.endswith(f" {state}") for line in lines)
 
 
-async def test_the_command_creates_the_container_of_the_blobs_too(endpoint: str, tmp_path: Path) -> None:
+async def test_the_command_creates_the_container_of_the_blobs_too(
+    setup_command: Command, endpoint: str, tmp_path: Path
+) -> None:
     (tmp_path / "azurite").mkdir()
     with azurite(tmp_path / "azurite") as blobs:
         cosmos = f"AccountEndpoint={endpoint};AccountKey={KEY};"
@@ -93,7 +89,7 @@ async def test_the_command_creates_the_container_of_the_blobs_too(endpoint: str,
 
 
 async def test_the_command_takes_what_is_not_in_the_environment_from_a_settings_file(
-    endpoint: str, tmp_path: Path
+    setup_command: Command, endpoint: str, tmp_path: Path
 ) -> None:
     settings = tmp_path / "local.settings.json"
     values = {"CosmosConnection": f"AccountEndpoint={endpoint};AccountKey={KEY};"}
@@ -108,7 +104,15 @@ async def test_the_command_takes_what_is_not_in_the_environment_from_a_settings_
     assert OTHER_KEY not in err
 
 
-async def test_the_command_names_a_missing_setting(tmp_path: Path) -> None:
+def test_the_command_can_be_run() -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "tools.setup"], cwd=ROOT, env={}, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 2
+    assert "setup: CosmosConnection: must be" in done.stderr
+
+
+async def test_the_command_names_a_missing_setting(setup_command: Command, tmp_path: Path) -> None:
     code, out, err = await setup_command()
     assert (code, out) == (2, "")
     assert "setup: CosmosConnection: must be" in err
@@ -118,7 +122,7 @@ async def test_the_command_names_a_missing_setting(tmp_path: Path) -> None:
     assert "broken.json: not JSON" in err
 
 
-async def test_an_endpoint_that_is_not_there_is_named(unused_tcp_port: int) -> None:
+async def test_an_endpoint_that_is_not_there_is_named(setup_command: Command, unused_tcp_port: int) -> None:
     endpoint = f"http://127.0.0.1:{unused_tcp_port}/"
     code, _, err = await setup_command(CosmosConnection=f"AccountEndpoint={endpoint};AccountKey={KEY};")
     assert code == 1
