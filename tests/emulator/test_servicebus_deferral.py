@@ -153,6 +153,20 @@ async def test_an_expired_deferred_message_stays_until_it_is_asked_for(tmp_path:
 
 
 @simulated
+async def test_a_deferred_message_that_is_given_back_stays_past_its_expiry_too(tmp_path: Path) -> None:
+    async with opened(tmp_path) as bus:
+        await bus.send("work", "before", "under the lock", time_to_live_s=5)
+        before, under = await deferred(bus, "work")
+        [held] = await bus.engine.receive_deferred("work", [before], "test")
+        await bus.engine.abandon("work", [held.lock_token])
+        [held] = await bus.engine.receive_deferred("work", [under], "test")
+        await asyncio.sleep(6)
+        await bus.engine.release("work", [held.lock_token])
+        await asyncio.sleep(60)
+        assert [each.state for each in bus.engine.peek("work", 0, 10)] == ["deferred", "deferred"]
+
+
+@simulated
 async def test_a_deferred_message_that_expires_under_its_lock_is_still_settled(tmp_path: Path) -> None:
     async with opened(tmp_path) as bus:
         await bus.send("work", "a", time_to_live_s=5)
