@@ -1,7 +1,8 @@
 """Real processes under load, killed with kill -9.
 
-The two scenarios run side by side, since they mostly wait: what a dead instance had locked is free after
-30 s, the change feed that it read after 60 s, as in Azure.
+The scenarios run side by side, since they mostly wait: what a dead instance had locked is free after 30 s,
+the change feed that it read after 60 s, as in Azure. In one of them the app's messages and documents go
+through the Azure SDKs, whose connections die with the instance.
 """
 
 import asyncio
@@ -15,7 +16,7 @@ import pytest
 
 from tests.chaos.paths import MIX, SagaPath
 from tools.api import Api, ApiError, connect
-from tools.emulator_process import Emulator, running
+from tools.emulator_process import Emulator, running, with_adapters
 from tools.evidence import open_store, order_facts, read_evidence
 from tools.scratch import settle
 
@@ -23,8 +24,9 @@ pytestmark = pytest.mark.slow
 
 SECONDS = 20.0
 KILLS = 3
-RATES = {"alone": 20.0, "of two": 10.0}
+RATES = {"alone": 20.0, "of two": 10.0, "over the wire": 4.0}
 """Orders a second, by who is killed."""
+KILLED = tuple(RATES)
 ENDED_S = 120.0
 """By then all must have ended."""
 TAKE_OVER_S = 30.0
@@ -108,9 +110,11 @@ async def scenario(
     rate: float,
     instances: int,
     options: tuple[str, ...] = (),
+    adapters: str = "embedded",
 ) -> Outcome:
     due: dict[str, End] = {}
-    async with running(state, instances=instances, settings=SETTINGS, options=options) as emulator:
+    settings, options = with_adapters(adapters, SETTINGS, options)
+    async with running(state, instances=instances, settings=settings, options=options) as emulator:
         async with connect(emulator.url) as api:
             await api.load_stock({"GLASS": 999, "VASE": 999})
             await asyncio.gather(load(api, rate, instances, due), kills(emulator))
@@ -134,7 +138,7 @@ async def scenario(
 
 @pytest.fixture(scope="module")
 def outcomes(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Outcome]:
-    async def both() -> dict[str, Outcome]:
+    async def all_of_them() -> dict[str, Outcome]:
         async with asyncio.TaskGroup() as group:
             alone = group.create_task(
                 scenario(tmp_path_factory.mktemp("alone"), kill_thrice, rate=RATES["alone"], instances=1)
@@ -148,13 +152,23 @@ def outcomes(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Outcome]:
                     options=("--no-restart",),
                 )
             )
-        return {"alone": alone.result(), "of two": of_two.result()}
+            wire = group.create_task(
+                scenario(
+                    tmp_path_factory.mktemp("wire"),
+                    kill_thrice,
+                    rate=RATES["over the wire"],
+                    instances=1,
+                    adapters="azure",
+                )
+            )
+        return {"alone": alone.result(), "of two": of_two.result(), "over the wire": wire.result()}
 
-    return asyncio.run(both())
+    return asyncio.run(all_of_them())
 
 
-def test_an_instance_alone_was_killed_three_times_and_restarted(outcomes: dict[str, Outcome]) -> None:
-    log = outcomes["alone"].log
+@pytest.mark.parametrize("killed", ["alone", "over the wire"])
+def test_an_instance_was_killed_three_times_and_restarted(killed: str, outcomes: dict[str, Outcome]) -> None:
+    log = outcomes[killed].log
     assert log.count("instance 0 ended with code -9") == KILLS
     assert log.count("instance 0 runs again") == KILLS
 
@@ -169,18 +183,18 @@ def test_the_other_instance_takes_over_the_change_feed(outcomes: dict[str, Outco
     assert outcomes["of two"].feed_readers == {"instance-0"}
 
 
-@pytest.mark.parametrize("killed", ["alone", "of two"])
+@pytest.mark.parametrize("killed", KILLED)
 def test_every_order_that_was_accepted_ends_as_it_must(killed: str, outcomes: dict[str, Outcome]) -> None:
     outcome = outcomes[killed]
     assert len(outcome.due) == round(RATES[killed] * SECONDS)
     assert outcome.ends == outcome.due
 
 
-@pytest.mark.parametrize("killed", ["alone", "of two"])
+@pytest.mark.parametrize("killed", KILLED)
 def test_every_invariant_holds_in_the_end(killed: str, outcomes: dict[str, Outcome]) -> None:
     assert outcomes[killed].violations == []
 
 
-@pytest.mark.parametrize("killed", ["alone", "of two"])
+@pytest.mark.parametrize("killed", KILLED)
 def test_no_message_is_given_up(killed: str, outcomes: dict[str, Outcome]) -> None:
     assert (outcomes[killed].parked, outcomes[killed].dead_lettered) == (0, 0)

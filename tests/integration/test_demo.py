@@ -10,13 +10,13 @@ import pytest
 from rich.console import Console
 
 from tools.demo import CASES, Board, steps_of
-from tools.emulator_process import PROJECT
+from tools.emulator_process import ADAPTERS, PROJECT
 
 
-@pytest.fixture(scope="module")
-def demo() -> subprocess.CompletedProcess[str]:
+@pytest.fixture(scope="module", params=ADAPTERS)
+def demo(request: pytest.FixtureRequest) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
-        [sys.executable, "-m", "tools.demo"],
+        [sys.executable, "-m", "tools.demo", "--adapters", request.param],
         cwd=PROJECT,
         capture_output=True,
         text=True,
