@@ -138,7 +138,8 @@ async def start(
         supervisor = await asyncio.create_subprocess_exec(
             *command,
             cwd=PROJECT,
-            env={**os.environ, **(settings or {})},
+            # Said here, so that a local.settings.json for `func start` says nothing about the emulator.
+            env={"ORDERFLOW_ADAPTERS": ADAPTERS[0], **os.environ, **(settings or {})},
             stdout=output,
             stderr=output,
             start_new_session=True,  # a Ctrl-C is for the tool, which then stops the emulator in order

@@ -1,11 +1,12 @@
 """Serve the app until Ctrl-C: `make start`. Arguments are those of `python -m emulator start` but --app."""
 
+import os
 import signal
 import subprocess
 import sys
 from collections.abc import Iterator, Sequence
 
-from tools.emulator_process import PROJECT, READY
+from tools.emulator_process import ADAPTERS, PROJECT, READY
 
 ROUTES = (
     "POST /api/orders                    submit an order (header Idempotency-Key)",
@@ -28,7 +29,9 @@ def urls(base: str) -> Iterator[str]:
 def serve(arguments: Sequence[str]) -> int:
     """The emulator's exit code."""
     command = [sys.executable, "-m", "emulator", "start", "--app", str(PROJECT), *arguments]
-    with subprocess.Popen(command, stdout=subprocess.PIPE) as emulator:
+    # Said here, so that a local.settings.json for `func start` says nothing about the emulator.
+    environment = {"ORDERFLOW_ADAPTERS": ADAPTERS[0], **os.environ}
+    with subprocess.Popen(command, stdout=subprocess.PIPE, env=environment) as emulator:
         for each in (signal.SIGINT, signal.SIGTERM):
             signal.signal(each, lambda *_: emulator.terminate())
         assert emulator.stdout is not None  # noqa: S101  (started with a pipe)

@@ -114,7 +114,7 @@ async def _entities_there(environment: Mapping[str, str], names: Sequence[str]) 
             except ServiceBusError as error:
                 failed.append(error)
 
-        # Each link has a connection of its own. The official emulator takes ten, a host that runs needs eight.
+        # Each link has its own connection. The official emulator takes ten, a host that runs needs eight.
         await gather_bounded(look, list(names), 2)
     if failed:
         raise Unreachable(f"{connection.endpoint}: {failed[0]}") from failed[0]
