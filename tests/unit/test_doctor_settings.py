@@ -77,9 +77,14 @@ def test_an_identity_stands_for_a_connection_string() -> None:
     assert only(checked(values)).status is Status.OK
 
 
-def test_overrides_of_host_json_may_be_left_out() -> None:
-    values = without(*(name for name in EXAMPLE if name.startswith(STORAGE)))
+def test_overrides_of_host_json_and_what_has_a_default_may_be_left_out() -> None:
+    values = without("ORDERFLOW_LOG_LEVEL", *(name for name in EXAMPLE if name.startswith(STORAGE)))
     assert only(checked(values)).status is Status.OK
+
+
+def test_the_adapters_may_not_be_left_out_because_their_default_is_the_emulator() -> None:
+    finding = only(checked(without("ORDERFLOW_ADAPTERS")))
+    assert (finding.status, finding.found) == (Status.WRONG, "ORDERFLOW_ADAPTERS is missing")
 
 
 def test_an_unknown_setting_of_the_app_is_named() -> None:

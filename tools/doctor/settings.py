@@ -83,7 +83,12 @@ def local_settings(
 def _problems(
     values: Mapping[str, str], example: Mapping[str, str], known: frozenset[str], readers: Sequence[Read]
 ) -> Iterator[Finding]:
-    missing = {name for name in example if not name.startswith(HOST_OVERRIDE) and not _is_given(name, values)}
+    optional = known - {"ORDERFLOW_ADAPTERS"}  # whose default is the embedded emulator
+    missing = {
+        name
+        for name in example.keys() - optional
+        if not name.startswith(HOST_OVERRIDE) and not _is_given(name, values)
+    }
     for name in sorted(missing):
         yield wrong(FILE, f"{name} is missing", f"take its line from {FILE}.example")
     for name in sorted(values):
