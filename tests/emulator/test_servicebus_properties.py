@@ -216,7 +216,7 @@ class ServiceBus(RuleBasedStateMachine):
 
 TestServiceBus = ServiceBus.TestCase
 TestServiceBus.settings = settings(
-    max_examples=90,
+    max_examples=70,
     stateful_step_count=40,
     deadline=None,
     suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large],
