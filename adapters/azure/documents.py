@@ -1,52 +1,42 @@
 """The documents port on Azure Cosmos DB."""
 
 import asyncio
-import re
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, overload
 
-from azure.core import MatchConditions
 from azure.cosmos.aio import ContainerProxy, CosmosClient
 from azure.cosmos.exceptions import CosmosBatchOperationError, CosmosHttpResponseError
 
 from adapters.azure import cosmos_queries
 from adapters.azure.charges import RecordCharge
 from adapters.azure.cosmos_errors import errors_of_the_port
+from adapters.azure.cosmos_writes import batch_operation, check_id, check_item, match_condition, patch_steps
 from core.documents import (
     MAX_BATCH_OPERATIONS,
-    MAX_PATCH_OPERATIONS,
     BadDocumentRequest,
-    Create,
     Delete,
     DocumentError,
     DocumentNotFound,
     Documents,
-    Increment,
     Page,
     Patch,
     PatchOperation,
     Query,
     Replace,
-    SetField,
     Stored,
     TooManyRequests,
-    Upsert,
     Where,
     WriteOperation,
 )
-from core.json import Json, JsonObject
+from core.json import JsonObject
 
 BRIEF_WAIT_S: Final = 0.5
 """A 429 that asks for no more is waited out here, once. Any other surfaces."""
 
-_ID = re.compile(r"[^/\\#?\t\r\n]*[^/\\#?\t\r\n ]")
-_MAX_ID_BYTES = 1023
-
 _LOST_IN_URLS = frozenset({".", ".."})
 """Ids that every HTTP library takes out of a path: such an item is reached by a query or a batch alone."""
 
-type _BatchOperation = tuple[str, tuple[Any, ...], dict[str, Any]]
 type _Hook = Callable[[Mapping[str, str], object], None]
 
 
@@ -69,14 +59,14 @@ class AzureDocuments(Documents):
 
     async def create(self, container: str, partition: str, item: JsonObject) -> Stored:
         target = await self._container(container)
-        _check_item(target, partition, item)
+        check_item(target.key_field, partition, item)
         return await self._stored(
             target, "create", lambda hook: target.proxy.create_item(item, response_hook=hook)
         )
 
     async def read(self, container: str, partition: str, id: str) -> Stored:
         target = await self._container(container)
-        if _check_id(id) in _LOST_IN_URLS:
+        if check_id(id) in _LOST_IN_URLS:
             found = await self.query(container, Query((Where("id", "=", id),), partition))
             if not found.items:
                 raise DocumentNotFound(f"there is no item {id!r} in the partition {partition!r}")
@@ -87,7 +77,7 @@ class AzureDocuments(Documents):
 
     async def upsert(self, container: str, partition: str, item: JsonObject) -> Stored:
         target = await self._container(container)
-        _check_item(target, partition, item)
+        check_item(target.key_field, partition, item)
         return await self._stored(
             target, "upsert", lambda hook: target.proxy.upsert_item(item, response_hook=hook)
         )
@@ -96,29 +86,41 @@ class AzureDocuments(Documents):
         self, container: str, partition: str, item: JsonObject, etag: str | None = None
     ) -> Stored:
         target = await self._container(container)
-        id = _check_item(target, partition, item)
+        id = check_item(target.key_field, partition, item)
         if id in _LOST_IN_URLS:
             return await self._alone(
-                target, partition, "replace", _operation(target, partition, Replace(item, etag))
+                target,
+                partition,
+                "replace",
+                Replace(item, etag),
             )
         return await self._stored(
             target,
             "replace",
             lambda hook: target.proxy.replace_item(
-                id, item, etag=etag, match_condition=_match(etag), response_hook=hook
+                id, item, etag=etag, match_condition=match_condition(etag), response_hook=hook
             ),
         )
 
     async def delete(self, container: str, partition: str, id: str, etag: str | None = None) -> None:
         target = await self._container(container)
-        if _check_id(id) in _LOST_IN_URLS:
-            await self._alone(target, partition, "delete", _operation(target, partition, Delete(id, etag)))
+        if check_id(id) in _LOST_IN_URLS:
+            await self._alone(
+                target,
+                partition,
+                "delete",
+                Delete(id, etag),
+            )
             return
         await self._request(
             target,
             "delete",
             lambda hook: target.proxy.delete_item(
-                id, partition, etag=etag, match_condition=_match(etag), response_hook=hook
+                id,
+                partition,
+                etag=etag,
+                match_condition=match_condition(etag),
+                response_hook=hook,
             ),
         )
 
@@ -132,11 +134,11 @@ class AzureDocuments(Documents):
         etag: str | None = None,
     ) -> Stored:
         target = await self._container(container)
-        steps = _steps(operations)
+        steps = patch_steps(operations)
         predicate = cosmos_queries.predicate(conditions)
-        if _check_id(id) in _LOST_IN_URLS:
+        if check_id(id) in _LOST_IN_URLS:
             patch = Patch(id, tuple(operations), tuple(conditions), etag)
-            return await self._alone(target, partition, "patch", _operation(target, partition, patch))
+            return await self._alone(target, partition, "patch", patch)
         return await self._stored(
             target,
             "patch",
@@ -146,7 +148,7 @@ class AzureDocuments(Documents):
                 steps,
                 filter_predicate=predicate,
                 etag=etag,
-                match_condition=_match(etag),
+                match_condition=match_condition(etag),
                 response_hook=hook,
             ),
         )
@@ -162,7 +164,7 @@ class AzureDocuments(Documents):
         wanted = []
         for index, operation in enumerate(operations):
             try:
-                wanted.append(_operation(target, partition, operation))
+                wanted.append(batch_operation(target.key_field, partition, operation))
             except BadDocumentRequest as error:
                 raise BadDocumentRequest(f"operation {index} of the batch: {error}", index) from error
         answers = await self._request(
@@ -264,14 +266,15 @@ class AzureDocuments(Documents):
         return Stored(await self._request(target, name, request))
 
     async def _alone(
-        self, target: _Container, partition: str, name: str, operation: _BatchOperation
+        self, target: _Container, partition: str, name: str, operation: WriteOperation
     ) -> Stored:
         """As a batch of one. Raises what the operation raises outside a batch."""
+        wanted = [batch_operation(target.key_field, partition, operation)]
         try:
             answers = await self._request(
                 target,
                 name,
-                lambda hook: target.proxy.execute_item_batch([operation], partition, response_hook=hook),
+                lambda hook: target.proxy.execute_item_batch(wanted, partition, response_hook=hook),
             )
         except DocumentError as error:
             error.operation = None
@@ -323,73 +326,3 @@ class _Written(Sequence[Stored | None]):
 
     def __len__(self) -> int:
         return len(self._answers)
-
-
-def _check_id(id: object) -> str:
-    """The service's rules and one of the SDK's (no space at the end)."""
-    if not isinstance(id, str) or _ID.fullmatch(id) is None:
-        raise BadDocumentRequest(
-            "`id` must be a non-empty string without / \\ # ?, tabs and line breaks, not ending in a space"
-        )
-    size = len(id) if id.isascii() else len(id.encode(errors="surrogatepass"))
-    if size > _MAX_ID_BYTES:
-        raise BadDocumentRequest(f"`id` has {size} bytes, {_MAX_ID_BYTES} are allowed")
-    return id
-
-
-def _check_item(container: _Container, partition: str, item: JsonObject) -> str:
-    """Its id. The SDK takes the partition key from the item: it must be that of the request."""
-    id = _check_id(item.get("id"))
-    if item.get(container.key_field) != partition:
-        raise BadDocumentRequest(
-            f"the item's `{container.key_field}` must be the partition key of the request, {partition!r}"
-        )
-    return id
-
-
-def _match(etag: str | None) -> MatchConditions | None:
-    return None if etag is None else MatchConditions.IfNotModified
-
-
-def _steps(operations: Sequence[PatchOperation]) -> list[dict[str, Any]]:
-    if not 1 <= len(operations) <= MAX_PATCH_OPERATIONS:
-        raise BadDocumentRequest(
-            f"a patch has 1 to {MAX_PATCH_OPERATIONS} operations, this one has {len(operations)}"
-        )
-    return [_step(operation) for operation in operations]
-
-
-def _step(operation: PatchOperation) -> dict[str, Json]:
-    path = "/" + cosmos_queries.check_field(operation.path).replace(".", "/")
-    match operation:
-        case SetField(_, value):
-            return {"op": "set", "path": path, "value": value}
-        case Increment(_, by):
-            return {"op": "incr", "path": path, "value": by}
-        case _:
-            return {"op": "remove", "path": path}
-
-
-def _operation(container: _Container, partition: str, operation: WriteOperation) -> _BatchOperation:
-    """As `execute_item_batch` takes it."""
-    match operation:
-        case Create(item):
-            _check_item(container, partition, item)
-            return "create", (item,), {}
-        case Upsert(item):
-            _check_item(container, partition, item)
-            return "upsert", (item,), {}
-        case Replace(item, etag):
-            return "replace", (_check_item(container, partition, item), item), _if_match(etag)
-        case Delete(id, etag):
-            return "delete", (_check_id(id),), _if_match(etag)
-        case Patch(id, operations, conditions, etag):
-            options = _if_match(etag)
-            predicate = cosmos_queries.predicate(conditions)
-            if predicate is not None:
-                options["filter_predicate"] = predicate
-            return "patch", (_check_id(id), _steps(operations)), options
-
-
-def _if_match(etag: str | None) -> dict[str, Any]:
-    return {} if etag is None else {"if_match_etag": etag}
