@@ -37,17 +37,12 @@ class TestEmbeddedBus(BusSuite):
         return EmbeddedBus(lambda: engine)
 
     async def arrived(self, bus: Bus, queue: str) -> Sequence[OutgoingMessage]:
-        return [_as_sent(each) for each in await self.engine.receive(queue, 1000, "test")]
+        return [as_sent(each) for each in await self.engine.receive(queue, 1000, "test")]
 
     async def put_dead_letter(
         self, bus: Bus, path: str, message: OutgoingMessage, reason: str, description: str
     ) -> None:
-        entity, _, subscription = path.partition("/Subscriptions/")
-        if subscription:  # what the filters of the subscription let through
-            message = OutgoingMessage(message.body, message.message_id, "orders.shipping_created")
-        await bus.send(entity, [message])
-        [held] = await self.engine.receive(path, 1, "test")
-        await self.engine.dead_letter(path, [held.lock_token], reason, description)
+        await dead_letter(self.engine, bus, path, message, reason, description)
 
     async def test_an_engine_that_fails_raises_the_transient_error_of_the_port(self, bus: Bus) -> None:
         self.engine.fail_until(datetime.now(UTC).timestamp() + 3600)
@@ -58,7 +53,7 @@ class TestEmbeddedBus(BusSuite):
         assert await self.arrived(bus, QUEUE) == [message()]
 
 
-def _as_sent(held: LockedMessage) -> OutgoingMessage:
+def as_sent(held: LockedMessage) -> OutgoingMessage:
     return OutgoingMessage(
         body=held.body,
         message_id=held.message_id,
@@ -68,3 +63,14 @@ def _as_sent(held: LockedMessage) -> OutgoingMessage:
         content_type=held.content_type or "",
         properties={name: str(value) for name, value in held.properties.items()},
     )
+
+
+async def dead_letter(
+    engine: ServiceBusEngine, bus: Bus, path: str, message: OutgoingMessage, reason: str, description: str
+) -> None:
+    entity, _, subscription = path.partition("/Subscriptions/")
+    if subscription:  # what the filters of the subscription let through
+        message = OutgoingMessage(message.body, message.message_id, "orders.shipping_created")
+    await bus.send(entity, [message])
+    [held] = await engine.receive(path, 1, "test")
+    await engine.dead_letter(path, [held.lock_token], reason, description)
