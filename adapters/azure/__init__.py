@@ -4,9 +4,10 @@ from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 
 from azure.cosmos.aio import CosmosClient
+from opentelemetry.metrics import get_meter
 
 from adapters.azure.bus import AzureBus
-from adapters.azure.charges import Charges
+from adapters.azure.charges import metered
 from adapters.azure.connections import Connection, cosmos_connection, identity, service_bus_connection
 from adapters.azure.cosmos_client import cosmos_client, is_proxied
 from adapters.azure.documents import AzureDocuments
@@ -21,15 +22,11 @@ DATABASE = "orderflow"
 
 @dataclass(frozen=True)
 class Adapters:
-    """`close` waits for what is being sent. Without it everything is closed with the event loop.
-
-    charges: what the requests to Cosmos DB have cost.
-    """
+    """`close` waits for what is being sent. Without it everything is closed with the event loop."""
 
     documents: Documents
     bus: Bus
     clock: Clock
-    charges: Charges
     close: Callable[[], Awaitable[None]]
 
 
@@ -37,14 +34,13 @@ def connect(environment: Mapping[str, str]) -> Adapters:
     """Checks the settings and opens nothing yet. Raises InvalidSetting."""
     bus = AzureBus(service_bus_connection(environment))
     cosmos, close_cosmos = _cosmos(cosmos_connection(environment))
-    charges = Charges()
 
     async def close() -> None:
         await bus.close()
         await close_cosmos()
 
-    documents = AzureDocuments(cosmos, DATABASE, charges)
-    return Adapters(documents, bus, SystemClock(), charges, close)
+    documents = AzureDocuments(cosmos, DATABASE, metered(get_meter("orderflow")))
+    return Adapters(documents, bus, SystemClock(), close)
 
 
 def _cosmos(connection: Connection) -> tuple[CosmosClient, Callable[[], Awaitable[None]]]:

@@ -1,19 +1,32 @@
-"""What requests to Cosmos DB have cost, in request units."""
+"""What requests to Cosmos DB cost, in request units, as a metric.
 
-from collections import Counter
+Name, unit and attributes are OpenTelemetry's:
+https://opentelemetry.io/docs/specs/semconv/database/cosmosdb/#metric-azurecosmosdbclientoperationrequest_charge.
+Without an OpenTelemetry SDK that is configured, recording does nothing.
+"""
+
 from collections.abc import Callable
+from typing import Final
+
+from opentelemetry.metrics import Meter
+
+METRIC: Final = "azure.cosmosdb.client.operation.request_charge"
 
 type RecordCharge = Callable[[str, str, float], None]
 """Called for each answer with the operation (`read`, `batch` ...), the container and the request units."""
 
 
-class Charges:
-    """The plain counter: by (operation, container)."""
+def metered(meter: Meter) -> RecordCharge:
+    histogram = meter.create_histogram(METRIC, "{request_unit}", "Request units consumed by the operation.")
 
-    def __init__(self) -> None:
-        self.requests: Counter[tuple[str, str]] = Counter()
-        self.request_units: Counter[tuple[str, str]] = Counter()
+    def record(operation: str, container: str, request_units: float) -> None:
+        histogram.record(
+            request_units,
+            {
+                "db.system.name": "azure.cosmosdb",
+                "db.operation.name": operation,
+                "db.collection.name": container,
+            },
+        )
 
-    def __call__(self, operation: str, container: str, request_units: float) -> None:
-        self.requests[operation, container] += 1
-        self.request_units[operation, container] += request_units  # type: ignore[assignment]
+    return record

@@ -9,7 +9,6 @@ from aiohttp import web
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from adapters.azure.charges import Charges
 from adapters.azure.connections import Connection
 from adapters.azure.cosmos_client import cosmos_client
 from adapters.azure.documents import AzureDocuments
@@ -38,6 +37,7 @@ from emulator.documents.topology import load_containers
 from emulator.metrics import Metrics
 from emulator.store import Store
 from emulator.wire.cosmos.server import CosmosServer
+from tests.charges import Charges
 from tests.contract.documents_suite import STREAM, DocumentsSuite, item, refused
 
 pytestmark = pytest.mark.filterwarnings("ignore:Sending a large body directly:ResourceWarning")

@@ -11,10 +11,10 @@ from pathlib import Path
 import pytest
 from azure.cosmos.aio import CosmosClient
 
-from adapters.azure.charges import Charges
 from adapters.azure.cosmos_containers import read_topology, set_up
 from adapters.azure.documents import AzureDocuments
 from core.documents import Documents
+from tests.charges import Charges
 from tests.contract.documents_suite import DocumentsSuite
 from tests.wire.node_peers import serving
 
