@@ -351,10 +351,18 @@ def _body_of(value: Value) -> bytes:
 
 
 def _id(value: Value, what: str) -> str | None:
-    """A message id is text, a number, a UUID or binary; the engine knows text."""
+    """A message id is text, a number, a UUID or binary; the engine knows text.
+
+    The Python SDK sends the text as binary when it sends on what it received.
+    """
     if isinstance(value, (int, UUID)):
         return str(value)
-    return value.hex() if isinstance(value, bytes) else _string(value, what)
+    if isinstance(value, bytes):
+        try:
+            return value.decode()
+        except UnicodeDecodeError:
+            return value.hex()
+    return _string(value, what)
 
 
 def _string(value: Value, what: str) -> str | None:

@@ -1,0 +1,42 @@
+"""`endpoints` anew for a test; `shared` for all to whom a queue of their own is enough."""
+
+from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
+
+import pytest
+import pytest_asyncio
+from azure.servicebus.aio import ServiceBusClient
+
+from tests.wire.wire_endpoints import QUEUES, Wire, serving
+
+
+@pytest.fixture
+async def endpoints(tmp_path: Path) -> AsyncIterator[Wire]:
+    """With the app's topology, on an empty store."""
+    async with serving(tmp_path) as wire:
+        yield wire
+
+
+@pytest_asyncio.fixture(scope="session", loop_scope="session")
+async def shared(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Wire]:
+    """One for all tests with loop_scope="session", with the topology QUEUES."""
+    async with serving(tmp_path_factory.mktemp("shared"), topology=QUEUES) as wire:
+        yield wire
+
+
+@pytest_asyncio.fixture(scope="session", loop_scope="session")
+async def client(shared: Wire) -> AsyncIterator[ServiceBusClient]:
+    """The SDK's, on `shared`: to open its links and to close them takes it a second."""
+    async with ServiceBusClient.from_connection_string(shared.connection_string, retry_total=0) as client:
+        yield client
+
+
+@pytest.fixture(scope="session")
+def _queues() -> Iterator[str]:
+    return (queue.name for queue in QUEUES.queues if queue.name.startswith("queue-"))
+
+
+@pytest.fixture
+def queue(_queues: Iterator[str]) -> str:
+    """The name of a queue of `shared` that no other test has."""
+    return next(_queues)

@@ -1,0 +1,210 @@
+"""Sending with the real SDK."""
+
+import asyncio
+import re
+import uuid
+from collections.abc import AsyncIterator
+from datetime import UTC, datetime, timedelta
+
+import pytest
+import pytest_asyncio
+from azure.servicebus import ServiceBusMessage
+from azure.servicebus.aio import ServiceBusClient, ServiceBusSender
+from azure.servicebus.amqp import AmqpAnnotatedMessage
+from azure.servicebus.exceptions import (
+    MessageSizeExceededError,
+    MessagingEntityNotFoundError,
+    ServiceBusAuthenticationError,
+    ServiceBusServerBusyError,
+)
+
+from emulator.servicebus.messages import LockedMessage
+from tests.wire.wire_endpoints import DEAD, Wire
+
+pytestmark = pytest.mark.asyncio(loop_scope="session")
+
+NOW = datetime(2026, 5, 4, 3, 2, 1, 987_000, tzinfo=UTC)
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="session")
+async def sender(client: ServiceBusClient) -> AsyncIterator[ServiceBusSender]:
+    async with client.get_queue_sender("queue-39") as sender:
+        yield sender
+
+
+async def arrived(shared: Wire) -> list[LockedMessage]:
+    """What the sender sent, taken out of its queue."""
+    messages = await shared.bus.receive("queue-39", 1000, "test")
+    await shared.bus.complete("queue-39", [message.lock_token for message in messages])
+    return messages
+
+
+async def test_a_message_has_the_fields_with_which_it_was_sent(
+    shared: Wire, sender: ServiceBusSender
+) -> None:
+    await sender.send_messages(
+        ServiceBusMessage(
+            b"\x00body\xff",
+            message_id="id",
+            session_id="session",
+            correlation_id="correlation",
+            subject="subject",
+            content_type="application/json",
+            to="to",
+            reply_to="reply to",
+            reply_to_session_id="reply session",
+            time_to_live=timedelta(seconds=90),
+            application_properties={"text": "tëxt", "number": 70000, "yes": True, "none": None, "half": 0.5},
+        )
+    )
+    (message,) = await arrived(shared)
+    assert message.body == b"\x00body\xff"
+    assert (message.message_id, message.session_id, message.subject) == ("id", "session", "subject")
+    assert (message.correlation_id, message.content_type) == ("correlation", "application/json")
+    assert (message.to, message.reply_to, message.reply_to_session_id) == ("to", "reply to", "reply session")
+    assert message.expires_at == pytest.approx(message.enqueued_at + 90)
+    assert message.properties == {"text": "tëxt", "number": 70000, "yes": True, "none": None, "half": 0.5}
+
+
+async def test_a_list_and_a_batch_arrive_whole_and_in_order(shared: Wire, sender: ServiceBusSender) -> None:
+    await sender.send_messages(
+        [ServiceBusMessage(f"list {number}", message_id=f"{number}") for number in range(5)]
+    )
+    batch = await sender.create_message_batch()
+    for number in range(100):
+        batch.add_message(ServiceBusMessage(f"batch {number}", application_properties={"n": number}))
+    await sender.send_messages(batch)
+    messages = await arrived(shared)
+    expected = [f"list {number}" for number in range(5)] + [f"batch {number}" for number in range(100)]
+    assert [message.body.decode() for message in messages] == expected
+    assert [message.message_id for message in messages[:5]] == ["0", "1", "2", "3", "4"]
+    assert [message.properties for message in messages[5:]] == [{"n": number} for number in range(100)]
+
+
+async def test_a_message_of_many_frames_arrives_whole(shared: Wire, sender: ServiceBusSender) -> None:
+    body = bytes(range(256)) * 1000
+    await sender.send_messages(ServiceBusMessage(body))
+    (message,) = await arrived(shared)
+    assert message.body == body
+
+
+async def test_what_is_too_large_is_refused_and_the_sender_goes_on(
+    shared: Wire, sender: ServiceBusSender
+) -> None:
+    with pytest.raises(MessageSizeExceededError):
+        await sender.send_messages(ServiceBusMessage(b"x" * 262_144))
+    batch = await sender.create_message_batch()
+    for _ in range(8):
+        batch.add_message(ServiceBusMessage(b"x" * 30_000))
+    with pytest.raises(MessageSizeExceededError):
+        batch.add_message(ServiceBusMessage(b"x" * 30_000))
+    await sender.send_messages(batch)
+    assert len(await arrived(shared)) == 8
+
+
+async def test_a_scheduled_message_comes_when_it_is_due(shared: Wire, sender: ServiceBusSender) -> None:
+    due = datetime.now(UTC) + timedelta(seconds=0.5)
+    await sender.send_messages(ServiceBusMessage("later", scheduled_enqueue_time_utc=due))
+    assert await arrived(shared) == []
+    deadline = asyncio.get_running_loop().time() + 5
+    while not (messages := await arrived(shared)):
+        assert asyncio.get_running_loop().time() < deadline
+        await asyncio.sleep(0.05)
+    assert messages[0].enqueued_at >= due.timestamp() - 0.001
+
+
+async def test_a_topics_message_is_copied_to_the_subscriptions_that_take_it(
+    shared: Wire, client: ServiceBusClient
+) -> None:
+    async with client.get_topic_sender("events") as sender:
+        urgent = ServiceBusMessage("1", application_properties={"urgent": "yes"})
+        await sender.send_messages([urgent, ServiceBusMessage("2", application_properties={"urgent": "no"})])
+    assert shared.held("events/Subscriptions/all")[-2:] == ["1", "2"]
+    assert shared.held("events/Subscriptions/urgent")[-1:] == ["1"]
+
+
+async def test_a_duplicate_is_dropped_by_its_message_id(shared: Wire, client: ServiceBusClient) -> None:
+    async with client.get_queue_sender("once") as sender:
+        for number in (1, 1, 2):
+            await sender.send_messages(ServiceBusMessage(f"{number}", message_id=f"id-{number}"))
+    assert shared.held("once") == ["1", "2"]
+
+
+async def test_a_message_that_was_received_can_be_sent_on(
+    shared: Wire, client: ServiceBusClient, sender: ServiceBusSender, queue: str
+) -> None:
+    await shared.put(queue, "moved", subject="kept")
+    async with client.get_queue_receiver(queue) as receiver:
+        (received,) = await receiver.receive_messages(max_wait_time=5)
+        await sender.send_messages(received)
+    (message,) = await arrived(shared)
+    assert (message.body, message.subject, message.message_id) == (b"moved", "kept", "moved")
+
+
+async def test_every_type_of_property_and_body_comes_back_as_it_was_sent(
+    client: ServiceBusClient, queue: str
+) -> None:
+    properties = {
+        "text": "text",
+        "small": 1,
+        "large": -(2**31),
+        "half": 0.5,
+        "no": False,
+        "none": None,
+        "uuid": uuid.UUID(int=7),
+        "time": NOW,
+    }
+    values = AmqpAnnotatedMessage(
+        value_body={"a": [1, "x", None]},
+        application_properties=properties,
+        annotations={"x-mine": "kept", "x-number": 5},
+        properties={"message_id": "id", "content_encoding": "gzip", "user_id": b"user", "group_sequence": 3},
+    )
+    sequence = AmqpAnnotatedMessage(sequence_body=[[1, 2], ["a"]])
+    async with client.get_queue_sender(queue) as sender, client.get_queue_receiver(queue) as receiver:
+        await sender.send_messages([values, sequence])
+        received = []
+        while len(received) < 2:
+            received += await receiver.receive_messages(2, max_wait_time=5)
+    first, second = (message.raw_amqp_message for message in received)
+    assert list(first.body) == [(b"a", [1, b"x", None])] or first.body == {b"a": [1, b"x", None]}
+    assert [list(part) for part in second.body] == [[1, 2], [b"a"]]
+    timestamp = int(NOW.timestamp() * 1000)
+    assert first.application_properties == {
+        **{key.encode(): value for key, value in properties.items()},
+        b"text": b"text",
+        b"time": timestamp,
+    }
+    assert (first.annotations[b"x-mine"], first.annotations[b"x-number"]) == (b"kept", 5)
+    assert (first.properties.content_encoding, first.properties.user_id) == (b"gzip", b"user")
+    assert first.properties.group_sequence == 3
+
+
+async def test_a_throttled_send_fails_as_busy_and_changes_nothing(
+    shared: Wire, sender: ServiceBusSender
+) -> None:
+    shared.bus.fail_until(shared.engines.clock.time() + 60)
+    try:
+        with pytest.raises(ServiceBusServerBusyError):
+            await sender.send_messages(ServiceBusMessage("x"))
+    finally:
+        shared.bus.fail_until(0)
+    assert await arrived(shared) == []
+    await sender.send_messages(ServiceBusMessage("y"))
+    assert len(await arrived(shared)) == 1
+
+
+@pytest.mark.parametrize("entity", ["nowhere", f"queue-1{DEAD}", "events/Subscriptions/all"])
+async def test_a_sender_to_what_cannot_be_sent_to_is_told_that_it_is_not_found(
+    client: ServiceBusClient, entity: str
+) -> None:
+    with pytest.raises(MessagingEntityNotFoundError, match=re.escape(entity)):
+        await client.get_queue_sender(entity).send_messages(ServiceBusMessage("x"))
+
+
+async def test_a_wrong_key_is_refused(shared: Wire, queue: str) -> None:
+    wrong = shared.connection_string.replace(shared.keys.servicebus_key, "d3Jvbmc=")
+    async with ServiceBusClient.from_connection_string(wrong, retry_total=0) as client:
+        with pytest.raises(ServiceBusAuthenticationError):
+            await client.get_queue_sender(queue).send_messages(ServiceBusMessage("x"))
+    assert shared.held(queue) == []
