@@ -32,7 +32,7 @@ help:
 	@echo "make test            all tests"
 	@echo "make check           ruff, mypy, import-linter, formatting"
 	@echo "make replay FILE=x   submit the invoices of an Online Retail CSV file"
-	@echo "make bench           open-loop load on 1 and on 2 instances [RATE=$(RATE)]"
+	@echo "make bench           open-loop load on 1 and on 2 instances [RATE=$(RATE)], then through the Azure SDKs"
 	@echo "make format          rewrite the code in the project's format"
 	@echo "make lock            pin what requirements*.txt ask for in requirements.lock"
 	@echo "make clean           remove .venv, caches, $(STATE) and .bench"
@@ -92,6 +92,7 @@ replay: $(READY)
 
 bench: $(READY)
 	@$(RUN) -m tools.bench --rate $(RATE)
+	@$(RUN) -m tools.bench_wire
 
 format: $(READY)
 	@$(RUN) -m ruff check --fix .
