@@ -70,6 +70,10 @@ class JsonFormatter(logging.Formatter):
             return json.dumps(line, default=str, ensure_ascii=False).encode(errors="replace").decode()
 
 
+CHATTY = ("azure.core", "azure.cosmos", "azure.identity", "azure.servicebus", "azure.storage")
+"""SDKs that write lines for each request at INFO."""
+
+
 def configure_logging(level: str) -> None:
     """Send the app's log lines to stdout. Calling it again only changes the level."""
     root = logging.getLogger()
@@ -78,6 +82,8 @@ def configure_logging(level: str) -> None:
         handler.setFormatter(JsonFormatter())
         root.addHandler(handler)
     root.setLevel(level)
+    for name in CHATTY:
+        logging.getLogger(name).setLevel("WARNING" if level == "INFO" else level)
 
 
 _TRACEPARENT = re.compile(r"00-([0-9a-f]{32})-([0-9a-f]{16})-([0-9a-f]{2})")

@@ -1,5 +1,6 @@
 """Where the services are and who the app is: from settings, each mistake named by its rule, no key told."""
 
+import json
 import subprocess
 import sys
 from pathlib import Path
@@ -7,7 +8,7 @@ from pathlib import Path
 import pytest
 from azure.identity.aio import DefaultAzureCredential, ManagedIdentityCredential
 
-from adapters.azure import connect
+from adapters.azure import DATABASE, connect
 from adapters.azure.connections import (
     Connection,
     blob_connection,
@@ -176,6 +177,10 @@ def test_the_settings_of_both_services_are_checked_before_anything_is_opened() -
         connect({"CosmosConnection": COSMOS})
     with pytest.raises(InvalidSetting, match=r"^CosmosConnection: "):
         connect({"ServiceBusConnection": BUS})
+
+
+def test_the_database_is_that_of_the_topology() -> None:
+    assert json.loads((ROOT / "topology" / "cosmos.json").read_text())["database"] == DATABASE
 
 
 @pytest.mark.parametrize(

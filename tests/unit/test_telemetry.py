@@ -10,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from core.telemetry import (
+    CHATTY,
     JsonFormatter,
     bind,
     child_traceparent,
@@ -117,6 +118,29 @@ def test_configuring_twice_writes_each_line_once(capsys):
     finally:
         root.handlers[:] = handlers
         root.setLevel(level)
+
+
+@pytest.mark.parametrize(
+    ("level", "shown"),
+    [("DEBUG", ["info", "warning", "error"]), ("INFO", ["warning", "error"]), ("ERROR", ["error"])],
+)
+def test_the_sdks_tell_of_each_request_only_when_everything_is_asked_for(capsys, level, shown):
+    root = logging.getLogger()
+    handlers, before = list(root.handlers), root.level
+    try:
+        configure_logging(level)
+        for sdk in CHATTY:
+            logger = logging.getLogger(f"{sdk}.requests")
+            logger.info("info")
+            logger.warning("warning")
+            logger.error("error")
+        lines = [orjson.loads(line)["message"] for line in capsys.readouterr().out.splitlines()]
+        assert lines == shown * len(CHATTY)
+    finally:
+        root.handlers[:] = handlers
+        root.setLevel(before)
+        for sdk in CHATTY:
+            logging.getLogger(sdk).setLevel(logging.NOTSET)
 
 
 def test_a_traceparent_is_parsed_and_written_back():
