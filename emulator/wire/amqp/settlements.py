@@ -120,12 +120,11 @@ def _decision(state: Described | None) -> _Decision | Error:
 
 
 def _modified(fields: list[Value]) -> _Decision | Error:
-    failed, undeliverable_here, annotations = (*fields, None, None, None)[:3]
+    """That the delivery failed need not be said: the .NET and JavaScript SDKs abandon without."""
+    _, undeliverable_here, annotations = (*fields, None, None, None)[:3]
     if annotations:
         return _NO_CHANGES
-    if undeliverable_here is True:
-        return _DEFER
-    return _ABANDON if failed is True else _RELEASE
+    return _DEFER if undeliverable_here is True else _ABANDON
 
 
 def _dead_letter(fields: list[Value]) -> _Decision | Error:
