@@ -291,3 +291,18 @@ def map_content(data: bytes, at: int) -> tuple[bytes, int]:
         raise DecodeError(f"{data[at]:#04x} is no map")
     count, begin, end = _extent(data[:end], at + 1, wide=data[at] == 0xD1)
     return data[begin:end], count
+
+
+def list_fields(data: bytes, at: int) -> list[bytes]:
+    """What `encode_list` was given for the list at `at`. Raises DecodeError."""
+    end = skip(data, at)
+    if data[at] == 0x45:
+        return []
+    if data[at] not in {0xC0, 0xD0}:
+        raise DecodeError(f"{data[at]:#04x} is no list")
+    count, at, end = _extent(data[:end], at + 1, wide=data[at] == 0xD0)
+    fields = []
+    for _ in range(count):
+        begin, at = at, skip(data[:end], at)
+        fields.append(data[begin:at])
+    return fields

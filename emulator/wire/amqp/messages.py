@@ -15,7 +15,7 @@ from typing import Final
 from uuid import UUID, uuid4
 
 from emulator.servicebus.messages import LockedMessage, Message, PropertyValue, StoredMessage
-from emulator.wire.amqp.decoding import decode, map_content, skip
+from emulator.wire.amqp.decoding import decode, list_fields, map_content, skip
 from emulator.wire.amqp.encoding import (
     encode,
     encode_binary,
@@ -49,6 +49,7 @@ _BROKERS: Final = frozenset(
 """Annotations that the broker writes: what a sender says there, by sending on what it got, is dropped."""
 
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
+_LAST_MS: Final = 253_402_300_799_999
 _STATES: Final = {"active": 0, "deferred": 1, "scheduled": 2}
 _MAX_UINT: Final = 2**32 - 1
 
@@ -67,6 +68,7 @@ def decode_message(data: bytes) -> Message:
     bodies: list[bytes] = []
     others: list[tuple[bytes, bytes]] = []
     properties: list[Value] = []
+    properties_section = b""
     application: dict[str, PropertyValue] = {}
     annotations: dict[Value, Value] = {}
     ttl_s: float | None = None
@@ -87,6 +89,8 @@ def decode_message(data: bytes) -> Message:
                 section = encode_described(ANNOTATIONS, encode(annotations))
         elif code == PROPERTIES:
             properties = _list(data, at, "properties")
+            properties_section = section
+            continue
         elif code == APPLICATION_PROPERTIES:
             application = _application_properties(_map(data, at, "application properties"))
         elif code in {SEQUENCE, VALUE}:
@@ -94,6 +98,7 @@ def decode_message(data: bytes) -> Message:
             others.append((section, _body_of(value)))
             continue
         kept.append(section)
+    kept.append(_with_id(properties, properties_section))
     if bodies and others:
         raise DecodeError("a message has a body of data or of values, not both")
     body = b"".join(bodies) or b"".join(text for _, text in others)
@@ -256,13 +261,13 @@ def _message(
     properties += [None] * (13 - len(properties))
     scheduled = annotations.get(SCHEDULED_TIME)
     partition_key = annotations.get(PARTITION_KEY)
-    if scheduled is not None and not isinstance(scheduled, Timestamp):
-        raise DecodeError(f"{SCHEDULED_TIME} must be a timestamp")
+    if scheduled is not None and not (isinstance(scheduled, Timestamp) and scheduled <= _LAST_MS):
+        raise DecodeError(f"{SCHEDULED_TIME} must be a timestamp before the year 10000")
     if partition_key is not None and not isinstance(partition_key, str):
         raise DecodeError(f"{PARTITION_KEY} must be a string")
     return Message(
         body=body,
-        message_id=_id(properties[0], "message-id") or str(uuid4()),
+        message_id=_id(properties[0], "message-id") or "",
         subject=_string(properties[3], "subject"),
         correlation_id=_id(properties[5], "correlation-id"),
         content_type=_string(properties[6], "content-type"),
@@ -348,6 +353,15 @@ def _body_of(value: Value) -> bytes:
     if isinstance(value, str):
         return value.encode()
     return value if isinstance(value, bytes) else b""
+
+
+def _with_id(properties: list[Value], section: bytes) -> bytes:
+    """The service names what has no name: the JavaScript SDK sends none, and settles nothing without."""
+    if properties and properties[0] not in (None, ""):
+        return section
+    fields = list_fields(section, _DESCRIPTOR_SIZE) if section else []
+    properties[:1], fields[:1] = [id := uuid4().hex], [encode_string(id)]
+    return encode_described(PROPERTIES, encode_list(fields))
 
 
 def _id(value: Value, what: str) -> str | None:
