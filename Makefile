@@ -23,7 +23,7 @@ COMPOSE := docker compose $(if $(SCHEDULER),--profile scheduler)
 help:
 	@echo "make demo            every path an order can take, on a fresh emulator"
 	@echo "make start           serve until Ctrl-C [PORT=$(PORT) STATE=$(STATE) INSTANCES=$(INSTANCES)]"
-	@echo "                     demo and start take ADAPTERS=azure: the app uses the Azure SDKs"
+	@echo "                     demo, start and replay take ADAPTERS=azure: the app uses the Azure SDKs"
 	@echo "make doctor          what this machine can run, and what to do about the rest"
 	@echo "make emulators       the official emulators in Docker, ready when it returns [SCHEDULER=1]"
 	@echo "make func            set up their containers, then func start [PORT=$(PORT)]"
@@ -88,7 +88,7 @@ check: $(READY)
 
 replay: $(READY)
 	@test -n "$(FILE)" || { echo "make replay needs a file: make replay FILE=online_retail.csv" >&2; exit 2; }
-	@$(RUN) -m tools.replay "$(FILE)"
+	@$(RUN) -m tools.replay "$(FILE)" --adapters $(ADAPTERS)
 
 bench: $(READY)
 	@$(RUN) -m tools.bench --rate $(RATE)

@@ -28,6 +28,7 @@ from rich.progress import (
 from rich.text import Text
 
 from tools.api import Api, NewOrder, OrderView, connect
+from tools.emulator_process import ADAPTERS, with_adapters
 from tools.retail import (
     SKIP_REASONS,
     InvalidFile,
@@ -142,9 +143,10 @@ def plain_progress(
     return advance
 
 
-async def replay(plan: Plan, console: Console) -> int:
+async def replay(plan: Plan, console: Console, adapters: str) -> int:
     """Exit code."""
-    async with fresh_emulator() as emulator, connect(emulator.url) as api:
+    settings, options = with_adapters(adapters)
+    async with fresh_emulator(1, settings, options) as emulator, connect(emulator.url) as api:
         stock = stock_needed(plan.orders.values())
         print(f"replay: {len(plan.orders)} orders, loading {len(stock)} SKUs")
         await api.load_stock(stock)
@@ -159,7 +161,9 @@ async def replay(plan: Plan, console: Console) -> int:
 def main() -> int:
     parser = argparse.ArgumentParser(prog="replay", description=__doc__)
     parser.add_argument("file", type=Path, help="CSV in the layout of the Online Retail data set")
-    file: Path = parser.parse_args().file
+    parser.add_argument("--adapters", choices=ADAPTERS, default=ADAPTERS[0], help="see README.md")
+    given = parser.parse_args()
+    file: Path = given.file
     try:
         planned = plan(read_invoices(file))
     except OSError as error:
@@ -168,7 +172,7 @@ def main() -> int:
     except InvalidFile as error:
         print(f"replay: {file}: {error}", file=sys.stderr)
         return 2
-    return run("replay", replay(planned, Console()))
+    return run("replay", replay(planned, Console(), given.adapters))
 
 
 if __name__ == "__main__":

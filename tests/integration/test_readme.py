@@ -17,7 +17,7 @@ import pytest
 
 from core.settings import InvalidSetting, Settings, read_settings
 from tools.demo import CASES
-from tools.emulator_process import PROJECT, running
+from tools.emulator_process import ADAPTERS, PROJECT, running, with_adapters
 
 PAGES = (PROJECT / "README.md", *sorted((PROJECT / "docs").glob("*.md")))
 MARK = "<!-- Run by tests/integration/test_readme.py -->"
@@ -108,9 +108,11 @@ def first_wrong_answer(environment: Mapping[str, str]) -> str:
 
 @pytest.mark.slow
 @needs_curl
-async def test_every_marked_line_answers_as_the_page_says(tmp_path: Path) -> None:
+@pytest.mark.parametrize("adapters", ADAPTERS)
+async def test_every_marked_line_answers_as_the_page_says(adapters: str, tmp_path: Path) -> None:
     assert marked(PAGES[0])
-    async with running(tmp_path / "state") as emulator:
+    settings, options = with_adapters(adapters)
+    async with running(tmp_path / "state", settings=settings, options=options) as emulator:
         environment = {"URL": emulator.url, "STATE": str(emulator.state), "PYTHON": sys.executable}
         assert await asyncio.to_thread(first_wrong_answer, environment) == ""
 

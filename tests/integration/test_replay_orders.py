@@ -8,7 +8,7 @@ import pytest
 
 from tests.retail_sample import SAMPLE, needs_sample
 from tools.api import connect
-from tools.emulator_process import PROJECT, running
+from tools.emulator_process import ADAPTERS, PROJECT, running
 from tools.retail import order_of, read_invoices, stock_needed
 from tools.scratch import settle
 
@@ -24,9 +24,9 @@ C3,85123A,HOLDER,-6,01/12/2010 08:26,2.55,17850,United Kingdom
 """
 
 
-def replay(file: Path, timeout_s: float) -> subprocess.CompletedProcess[str]:
+def replay(file: Path, timeout_s: float, adapters: str = "embedded") -> subprocess.CompletedProcess[str]:
     return subprocess.run(
-        [sys.executable, "-m", "tools.replay", str(file)],
+        [sys.executable, "-m", "tools.replay", str(file), "--adapters", adapters],
         cwd=PROJECT,
         capture_output=True,
         text=True,
@@ -36,10 +36,11 @@ def replay(file: Path, timeout_s: float) -> subprocess.CompletedProcess[str]:
 
 
 @pytest.mark.slow
-def test_a_dirty_file_is_replayed_and_every_skip_is_counted_by_reason(tmp_path: Path) -> None:
+@pytest.mark.parametrize("adapters", ADAPTERS)
+def test_a_dirty_file_is_replayed_and_every_skip_is_counted_by_reason(adapters: str, tmp_path: Path) -> None:
     file = tmp_path / "dirty.csv"
     file.write_text(DIRTY)
-    done = replay(file, 60)
+    done = replay(file, 60, adapters)
     assert done.stderr == ""
     assert done.returncode == 0
     assert done.stdout.splitlines()[-1] == (
