@@ -13,6 +13,7 @@ import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import asdict, dataclass
+from functools import partial
 from itertools import count
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -181,9 +182,8 @@ async def _measure_messages(meter: Meter, connection: str, seconds: float) -> li
             ("send one at a time", SENDERS, _send_one),
         ):
             sent = await meter.measure(kind, callers, _until(seconds, send, senders[:callers], MAX_MESSAGES))
-            received = await meter.measure(
-                f"receive {BATCH} and complete", 1, lambda number=sent.number: _receive(receiver, number)
-            )
+            receive = partial(_receive, receiver, sent.number)
+            received = await meter.measure(f"receive {BATCH} and complete", 1, receive)
             costs += [sent, received, total(f"{kind}, receive, complete", sent, received)]
         return costs
 
@@ -334,7 +334,8 @@ def _until[C](
         async def steps(caller: C) -> None:
             nonlocal done
             while time.monotonic() < over and done < most:
-                done += await step(caller)
+                number = await step(caller)
+                done += number  # not in one statement: others add while this one waits
 
         async with asyncio.TaskGroup() as group:
             for caller in callers:
