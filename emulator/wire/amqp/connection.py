@@ -201,9 +201,18 @@ class Connection(asyncio.Protocol):
 
     def start(self, work: Coroutine[None, None, None]) -> None:
         task = asyncio.Task(work, loop=self._loop, context=Context(), eager_start=True)
-        if not task.done():
+        if task.done():
+            self._on_done(task)
+        else:
             self._tasks.add(task)
-            task.add_done_callback(self._tasks.discard)
+            task.add_done_callback(self._on_done)
+
+    def _on_done(self, task: asyncio.Task[None]) -> None:
+        self._tasks.discard(task)
+        fault = None if task.cancelled() else task.exception()
+        if fault is not None:  # of this server: the peer waits for an answer that never comes
+            _log.error("an AMQP connection is closed", exc_info=fault)
+            self.end(Error(INTERNAL_ERROR, repr(fault)))
 
     def hold(self, size: int) -> None:
         self._work_bytes += size

@@ -183,10 +183,9 @@ def _node(terminus: Value) -> str:
         fields = terminus.value
         if len(fields) > 4 and fields[4] is True:
             raise LinkRefused(NOT_IMPLEMENTED, "dynamic nodes are not served")
-    address = _address(terminus)
-    if not address:
+    node = path_of(_address(terminus) or "")
+    if not node:
         raise LinkRefused(INVALID_FIELD, "the link names no entity")
-    node = path_of(address)
     if "/$transfer" in node.lower():
         raise LinkRefused(NOT_IMPLEMENTED, "transfer queues are not served: there is no forwarding")
     return node
