@@ -1,5 +1,6 @@
 """`endpoints` anew for a test; `shared` for all to whom a queue of their own is enough."""
 
+import logging
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
@@ -8,6 +9,14 @@ import pytest_asyncio
 from azure.servicebus.aio import ServiceBusClient
 
 from tests.wire.wire_endpoints import QUEUES, Wire, serving
+
+
+@pytest.fixture(autouse=True)
+def no_faults_in_the_server(caplog: pytest.LogCaptureFixture) -> Iterator[None]:
+    """Whatever a peer does, the server foresaw it."""
+    yield
+    faults = [record for record in caplog.records if record.levelno >= logging.ERROR]
+    assert [record.getMessage() for record in faults if record.name == "emulator.wire.amqp"] == []
 
 
 @pytest.fixture

@@ -111,6 +111,13 @@ class RawPeer:
         except Closed:
             return heard
 
+    async def until_closed_or_gone(self) -> None:
+        """As `until_closed`, whatever the bytes are."""
+        async with asyncio.timeout(PATIENCE_S):
+            with suppress(ConnectionError):
+                while await self.reader.read(65536):
+                    pass
+
     # Handshakes.
 
     async def sasl(self) -> None:

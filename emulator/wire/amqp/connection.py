@@ -48,7 +48,7 @@ from emulator.wire.amqp.session import Link, Session, Settled
 from emulator.wire.amqp.settlements import Settlements
 from emulator.wire.amqp.values import DecodeError
 
-_log = logging.getLogger("emulator.wire")
+_log = logging.getLogger("emulator.wire.amqp")
 
 MAX_FRAME_SIZE: Final = 65_536
 _MIN_MAX_FRAME_SIZE: Final = 512

@@ -14,7 +14,7 @@ from emulator.servicebus.errors import ServiceBusError
 from emulator.servicebus.messages import LockedMessage, StoredMessage
 from emulator.store import Listener, Store, StoreStopped
 
-_log = logging.getLogger("emulator.wire")
+_log = logging.getLogger("emulator.wire.amqp")
 
 _MAX_AT_ONCE: Final = 128
 _MAX_BYTES_AT_ONCE: Final = 1024 * 1024

@@ -37,7 +37,7 @@ _MANAGEMENT: Final = "/$management"
 _SESSION_FILTER: Final = "com.microsoft:session-filter"
 _SETTLED: Final = 1
 
-_log = logging.getLogger("emulator.wire")
+_log = logging.getLogger("emulator.wire.amqp")
 
 
 @dataclass(frozen=True, slots=True)
