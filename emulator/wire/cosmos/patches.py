@@ -18,9 +18,11 @@ _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_-]*")
 
 
 def read_patch(id: str, body: Json, etag: str | None) -> Patch:
-    """Raises Refusal 400."""
+    """The JavaScript SDK sends the operations alone, without a condition. Raises Refusal 400."""
+    if isinstance(body, list):
+        body = {"operations": body}
     if not isinstance(body, dict) or not isinstance(operations := body.get("operations"), list):
-        raise Refusal(400, "A patch is an object with a list `operations`.")
+        raise Refusal(400, "A patch is a list of operations, or an object with a list `operations`.")
     condition = body.get("condition")
     if condition is not None and not isinstance(condition, str):
         raise Refusal(400, "The `condition` of a patch must be a string.")
