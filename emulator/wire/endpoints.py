@@ -6,7 +6,7 @@ from collections.abc import MutableMapping
 from dataclasses import dataclass
 
 from emulator.engines import Engines
-from emulator.wire.amqp.connection import Limits
+from emulator.wire.amqp.pipe import Limits
 from emulator.wire.amqp.server import AmqpServer
 from emulator.wire.cosmos.server import CosmosServer
 from emulator.wire.keys import WireKeys, cosmos_connection_string, servicebus_connection_string
@@ -41,7 +41,9 @@ async def start_endpoints(
 
     Raises OSError.
     """
-    amqp = AmqpServer(engines.bus, engines.store, engines.clock, keys.servicebus_key, limits=limits, metrics=engines.metrics)
+    amqp = AmqpServer(
+        engines.bus, engines.store, engines.clock, keys.servicebus_key, limits=limits, metrics=engines.metrics
+    )
     cosmos = CosmosServer(engines.documents, keys.cosmos_key, engines.clock, engines.metrics)
     await amqp.listen(host, amqp_port)
     try:

@@ -12,7 +12,6 @@ import pytest_asyncio
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from emulator.wire.amqp.connection import Limits
 from emulator.wire.amqp.performatives import (
     ATTACH,
     BEGIN,
@@ -24,6 +23,7 @@ from emulator.wire.amqp.performatives import (
     SASL_INIT,
     TRANSFER,
 )
+from emulator.wire.amqp.pipe import Limits
 from emulator.wire.amqp.values import Described, Symbol, Uint, Ulong
 from tests.wire.raw_peer import (
     AMQP_HEADER,

@@ -17,7 +17,7 @@ from emulator.servicebus.filters import TRUE_FILTER, CorrelationFilter
 from emulator.servicebus.messages import Message
 from emulator.servicebus.topology import Queue, Settlement, Subscription, Topic, Topology, read_topology
 from emulator.store import Store
-from emulator.wire.amqp.connection import Limits
+from emulator.wire.amqp.pipe import Limits
 from emulator.wire.amqp.server import AmqpServer
 from emulator.wire.endpoints import Endpoints, connection_settings, start_endpoints
 from emulator.wire.keys import WireKeys, load_or_create

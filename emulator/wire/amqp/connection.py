@@ -6,7 +6,6 @@ import asyncio
 import logging
 from collections.abc import Callable, Coroutine
 from contextvars import Context
-from dataclasses import dataclass
 from enum import Enum, auto
 from typing import Final, cast
 from uuid import uuid4
@@ -36,6 +35,7 @@ from emulator.wire.amqp.frames import (
 )
 from emulator.wire.amqp.nodes import Namespace, Nodes
 from emulator.wire.amqp.performatives import Attach, Begin, Close, End, Open, Performative, SaslInit, parse
+from emulator.wire.amqp.pipe import Limits, Pipe
 from emulator.wire.amqp.replies import (
     Error,
     write_close,
@@ -59,26 +59,8 @@ _MECHANISMS: Final = ("ANONYMOUS", "MSSBCBS")
 _SASL_OK, _SASL_AUTH = 0, 1
 _CONTAINER_ID: Final = uuid4().hex
 _MIN_HEARTBEAT_S: Final = 0.1
-_LINGER_S: Final = 5.0
-_FAR_S: Final = 30 * 86400
-"""A timer is not set further ahead; the longest tokens of the SDKs last an hour."""
-
-
-@dataclass(frozen=True, slots=True)
-class Limits:
-    """Times are seconds, sizes bytes, of one connection."""
-
-    handshake_s: float = 30.0
-    idle_s: float = 240.0
-    """What the peer is told; it is given up after twice this."""
-    stalled_s: float = 120.0
-    """How long a peer may leave unread what was written to it."""
-    work_bytes: int = 4 * 1024 * 1024
-    """Of messages that are being sent to the engine: above it the peer is not read from."""
-    unread_bytes: int = 256 * 1024
-    """Written, and not read by the peer: above it no more messages are taken for it, nor is it read from."""
-    max_unread_bytes: int = 16 * 1024 * 1024
-    """Above it the connection is cut."""
+_FAR_S: Final = 86400.0
+"""No timer is set further ahead."""
 
 
 class _Stage(Enum):
@@ -108,37 +90,27 @@ class Connection(asyncio.Protocol):
         self._settlements = Settlements(self, namespace.engine)
         self._tasks: set[asyncio.Task[None]] = set()
         self._flushes: list[Callable[[], None]] = []
-        self._outgoing: list[bytes] = []
-        self._write_scheduled = False
-        self._work_bytes = 0
-        self._reading = True
-        self._stalled: asyncio.TimerHandle | None = None
+        self._partial_bytes = 0
         self._rights_timer: asyncio.TimerHandle | None = None
         self._timer: asyncio.TimerHandle | None = None
         self._heartbeat_s: float | None = None
-        self._last_read = self._last_written = self._loop.time()
+        self._last_read = self._loop.time()
         self.max_frame_size = _MIN_MAX_FRAME_SIZE
-        self.writable = True
 
     # What asyncio calls.
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         # A stream protocol gets a stream's transport; uvloop's does not inherit from asyncio's.
-        self._transport = cast(asyncio.Transport, transport)
-        self._transport.set_write_buffer_limits(high=self._limits.unread_bytes)
+        stream = cast(asyncio.Transport, transport)
+        self._pipe = Pipe(stream, self._limits, self._metrics, self._on_room)
         self._made.add(self)
         self._timer = self._loop.call_later(self._limits.handshake_s, self._give_up_handshake)
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._stage = _Stage.ENDED
         self._made.discard(self)
-        for timer in (self._stalled, self._rights_timer, self._timer):
-            if timer is not None:
-                timer.cancel()
-        for session in self._sessions.values():
-            session.ended()
-        self._sessions.clear()
-        self._outgoing.clear()
+        self._pipe.lost()
+        self._stop_working()
 
     def data_received(self, data: bytes) -> None:
         if self._stage is _Stage.ENDED:
@@ -146,13 +118,12 @@ class Connection(asyncio.Protocol):
         self._last_read = self._loop.time()
         self._metrics.wire("amqp bytes", len(data))
         try:
-            self._reader.append(data)
-            while self._read_one():
-                pass
-            while self._flushes:
-                flushes, self._flushes = self._flushes, []
-                for flush in flushes:
-                    flush()
+            try:
+                self._reader.append(data)
+                while self._read_one():
+                    pass
+            finally:  # also before a bad frame: those that came before it were good
+                self._flush_what_was_read()
         except ConnectionFailed as failure:
             self.end(failure.error)
         except DecodeError as error:
@@ -161,30 +132,28 @@ class Connection(asyncio.Protocol):
         except Exception as error:  # a fault of this server: the peer is told, the others are served on
             _log.exception("an AMQP connection is closed")
             self.end(Error(INTERNAL_ERROR, repr(error)))
-        self._write_out()
+        self._pipe.flush()
 
     def pause_writing(self) -> None:
-        self.writable = False
-        self._pace_reading()
-        self._stalled = self._loop.call_later(self._limits.stalled_s, self._cut, "reads nothing")
+        self._pipe.pause_writing()
 
     def resume_writing(self) -> None:
-        self.writable = True
-        if self._stalled is not None:
-            self._stalled.cancel()
-            self._stalled = None
-        self._pace_reading()
-        for session in list(self._sessions.values()):
-            session.on_room()
+        self._pipe.resume_writing()
 
     # What sessions and links call.
 
+    @property
+    def writable(self) -> bool:
+        return self._pipe.writable
+
     def write(self, data: bytes) -> None:
-        """Goes out together with all that is written in this turn of the event loop."""
-        self._outgoing.append(data)
-        if not self._write_scheduled:
-            self._write_scheduled = True
-            self._loop.call_soon(self._write_out)
+        self._pipe.write(data)
+
+    def hold(self, size: int) -> None:
+        self._pipe.hold(size)
+
+    def let_go(self, size: int) -> None:
+        self._pipe.let_go(size)
 
     def attach(self, session: Session, attach: Attach) -> Link:
         if sum(len(each.links) for each in self._sessions.values()) >= _MAX_LINKS:
@@ -214,15 +183,10 @@ class Connection(asyncio.Protocol):
             _log.error("an AMQP connection is closed", exc_info=fault)
             self.end(Error(INTERNAL_ERROR, repr(fault)))
 
-    def hold(self, size: int) -> None:
-        self._work_bytes += size
-        if self._work_bytes > self._limits.work_bytes:
-            self._pace_reading()
-
-    def let_go(self, size: int) -> None:
-        self._work_bytes -= size
-        if not self._reading:
-            self._pace_reading()
+    def assemble(self, size: int) -> None:
+        self._partial_bytes += size
+        if self._partial_bytes > self._limits.partial_bytes:
+            raise ConnectionFailed(RESOURCE_LIMIT, "too many unfinished messages")
 
     # What the server calls.
 
@@ -235,10 +199,10 @@ class Connection(asyncio.Protocol):
         self._finish()
 
     def stop_reading(self) -> None:
-        self._transport.pause_reading()
+        self._pipe.stop_reading()
 
     def abort(self) -> None:
-        self._transport.abort()
+        self._pipe.abort()
 
     async def finish_work(self) -> None:
         """Until what is being sent or settled is answered."""
@@ -351,42 +315,28 @@ class Connection(asyncio.Protocol):
         idle_ms = round(self._limits.idle_s * 1000)
         self.write(frame(0, write_open(_CONTAINER_ID, MAX_FRAME_SIZE, _CHANNEL_MAX, idle_ms)))
 
-    def _write_out(self) -> None:
-        self._write_scheduled = False
-        if self._outgoing:
-            data = b"".join(self._outgoing)
-            self._outgoing.clear()
-            if not self._transport.is_closing():
-                self._last_written = self._loop.time()
-                self._metrics.wire("amqp bytes", len(data))
-                self._transport.write(data)
-                if self._transport.get_write_buffer_size() > self._limits.max_unread_bytes:
-                    self._cut("leaves too much unread")
+    def _flush_what_was_read(self) -> None:
+        while self._flushes:
+            flushes, self._flushes = self._flushes, []
+            for flush in flushes:
+                flush()
+
+    def _on_room(self) -> None:
+        for session in list(self._sessions.values()):
+            session.on_room()
 
     def _finish(self) -> None:
         self._stage = _Stage.ENDED
+        self._stop_working()
+        self._pipe.close()
+
+    def _stop_working(self) -> None:
+        for timer in (self._rights_timer, self._timer):
+            if timer is not None:
+                timer.cancel()
         for session in self._sessions.values():
             session.ended()
         self._sessions.clear()
-        self._write_out()
-        self._transport.close()  # once what was written is read
-        if self._timer is not None:
-            self._timer.cancel()
-        # A peer that reads nothing does not keep it open.
-        self._timer = self._loop.call_later(_LINGER_S, self._transport.abort)
-
-    def _cut(self, why: str) -> None:
-        _log.warning("an AMQP connection is cut: its peer %s", why)
-        self._transport.abort()
-
-    def _pace_reading(self) -> None:
-        wanted = self.writable and self._work_bytes <= self._limits.work_bytes
-        if wanted != self._reading and not self._transport.is_closing():
-            self._reading = wanted
-            if wanted:
-                self._transport.resume_reading()
-            else:
-                self._transport.pause_reading()
 
     # What time brings.
 
@@ -404,23 +354,22 @@ class Connection(asyncio.Protocol):
 
     def _on_timer(self) -> None:
         now = self._loop.time()
-        if self._reading and now - self._last_read > 2 * self._limits.idle_s:
+        if self._pipe.reading and now - self._last_read > 2 * self._limits.idle_s:
             text = f"The connection was inactive for more than the allowed {self._limits.idle_s:.0f} seconds"
             self.end(Error(FORCED, text))
             return
-        if self._heartbeat_s is not None and now - self._last_written >= self._heartbeat_s / 2:
+        if self._heartbeat_s is not None and now - self._pipe.last_written >= self._heartbeat_s / 2:
             self.write(EMPTY_FRAME)
         self._schedule_timer()
 
     def _watch_rights(self, until: float) -> None:
         """Look at `until`, in epoch seconds, at the latest, whether the links may go on."""
-        delay = until - self._namespace.clock.time()
+        delay = min(until - self._namespace.clock.time(), _FAR_S)
         if self._rights_timer is not None:
             if self._rights_timer.when() <= self._loop.time() + delay:
                 return
             self._rights_timer.cancel()
-        if delay < _FAR_S:
-            self._rights_timer = self._loop.call_later(max(delay, 0) + 0.001, self._check_rights)
+        self._rights_timer = self._loop.call_later(max(delay, 0) + 0.001, self._check_rights)
 
     def _check_rights(self) -> None:
         self._rights_timer = None

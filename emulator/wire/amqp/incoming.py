@@ -16,7 +16,7 @@ from emulator.wire.amqp.frames import frame
 from emulator.wire.amqp.messages import BATCH_FORMAT, decode_batch, decode_message
 from emulator.wire.amqp.performatives import Flow, Transfer
 from emulator.wire.amqp.replies import STATE_ACCEPTED, Error, write_disposition, write_rejected
-from emulator.wire.amqp.session import Session
+from emulator.wire.amqp.session import Owner, Session
 from emulator.wire.amqp.values import DecodeError
 
 _CREDIT: Final = 1000
@@ -35,24 +35,32 @@ class Delivery(NamedTuple):
 class Assembly:
     """Puts the frames of one delivery after another together."""
 
-    def __init__(self) -> None:
+    def __init__(self, owner: Owner) -> None:
+        self._owner = owner
         self._first: Transfer | None = None
         self._parts: list[bytes] = []
         self._size = 0
+        self._kept = 0
 
     def add(self, transfer: Transfer) -> Delivery | None:
-        """The delivery once it is whole. Raises DecodeError."""
+        """The delivery once it is whole. Raises DecodeError, ConnectionFailed."""
         if transfer.aborted:
             self._forget()
             return None
         first = self._first or transfer
         if first.delivery_id is None:
             raise DecodeError("transfer: the first of a delivery must have a delivery-id")
+        if not self._first and not transfer.more and len(transfer.payload) <= MAX_MESSAGE_BYTES:
+            return Delivery(
+                first.delivery_id, first.settled, first.message_format, transfer.payload, too_large=False
+            )
         self._size += len(transfer.payload)
         if self._size <= MAX_MESSAGE_BYTES:
             self._parts.append(transfer.payload)
+            self._keep(len(transfer.payload))
         else:
             self._parts.clear()
+            self._keep(-self._kept)
         if transfer.more:
             self._first = first
             return None
@@ -66,7 +74,12 @@ class Assembly:
         self._forget()
         return delivery
 
+    def _keep(self, size: int) -> None:
+        self._kept += size
+        self._owner.assemble(size)
+
     def _forget(self) -> None:
+        self._keep(-self._kept)
         self._first = None
         self._parts = []
         self._size = 0
@@ -83,7 +96,7 @@ class IncomingLink:
         self._handle = handle
         self.node = path
         self._engine = engine
-        self._assembly = Assembly()
+        self._assembly = Assembly(session.owner)
         self._arrived: list[Delivery] = []
         self._delivery_count = 0
         self._credit = 0

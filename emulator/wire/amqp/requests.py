@@ -23,7 +23,7 @@ from emulator.wire.amqp.session import Session, Unsettled
 from emulator.wire.amqp.values import DecodeError, Ulong, Value
 
 _CREDIT: Final = 100
-_MAX_WAITING: Final = 1000
+_MAX_WAITING_BYTES: Final = 4 * 1024 * 1024
 _ANSWER_ONLY: Final = Unsettled("", "")
 
 
@@ -109,7 +109,7 @@ class RequestLink:
         self.node = node
         self._answers = answers
         self._handler = handler
-        self._assembly = Assembly()
+        self._assembly = Assembly(session.owner)
         self._delivery_count = 0
         self._attached = True
 
@@ -172,6 +172,7 @@ class AnswerLink:
         self._settled = settled
         self._credit = Credit()
         self._waiting: deque[bytes] = deque()
+        self._waiting_bytes = 0
 
     def begin(self) -> None:
         self._answers.add(self.node, self)
@@ -189,6 +190,7 @@ class AnswerLink:
         while self._waiting and self._credit.left and self.session.open:
             self._credit.use()
             payload = self._waiting.popleft()
+            self._waiting_bytes -= len(payload)
             unsettled = None if self._settled else _ANSWER_ONLY
             self.session.deliver(self._handle, os.urandom(16), payload, unsettled)
 
@@ -200,8 +202,9 @@ class AnswerLink:
         self._answers.remove(self.node, self)
 
     def send(self, payload: bytes) -> None:
-        if len(self._waiting) >= _MAX_WAITING:
+        if self._waiting and self._waiting_bytes + len(payload) > _MAX_WAITING_BYTES:
             self.session.detach(self._handle, Error(RESOURCE_LIMIT, "too many answers wait for credit"))
             return
         self._waiting.append(payload)
+        self._waiting_bytes += len(payload)
         self.on_room()

@@ -8,10 +8,11 @@ from emulator.clock import Clock
 from emulator.metrics import Metrics
 from emulator.servicebus.engine import ServiceBusEngine
 from emulator.store import Store
-from emulator.wire.amqp.connection import Connection, Limits
+from emulator.wire.amqp.connection import Connection
 from emulator.wire.amqp.errors import FORCED
 from emulator.wire.amqp.mailboxes import Mailboxes
 from emulator.wire.amqp.nodes import Namespace
+from emulator.wire.amqp.pipe import Limits
 from emulator.wire.amqp.replies import Error
 
 _BACKLOG = 1024

@@ -80,10 +80,22 @@ class Owner(Protocol):
     max_frame_size: int
     """The peer's."""
 
-    writable: bool
-    """False while what was written waits for the peer to read it."""
+    @property
+    def writable(self) -> bool:
+        """False while what was written waits for the peer to read it."""
+        ...
 
     def write(self, data: bytes) -> None: ...
+
+    def hold(self, size: int) -> None:
+        """So many bytes are being worked on: the peer is read from again when most are let go of."""
+        ...
+
+    def let_go(self, size: int) -> None: ...
+
+    def assemble(self, size: int) -> None:
+        """So many more bytes, or fewer when negative, are of unfinished messages. Raises ConnectionFailed."""
+        ...
 
     def attach(self, session: Session, attach: Attach) -> Link:
         """Answers the attach, or raises LinkRefused."""
@@ -96,12 +108,6 @@ class Owner(Protocol):
         ...
 
     def start(self, work: Coroutine[None, None, None]) -> None: ...
-
-    def hold(self, size: int) -> None:
-        """So many bytes are being worked on: the peer is read from again when most are let go of."""
-        ...
-
-    def let_go(self, size: int) -> None: ...
 
 
 class Session:
@@ -117,13 +123,14 @@ class Session:
         self._waiting: deque[bytes] = deque()
         """Transfer frames for which the peer's window has no room."""
         self._next_delivery_id = 0
+        self._ended = False
         self._unsettled: dict[int, Unsettled] = {}
         owner.write(frame(channel, write_begin(channel, 0, _WINDOW, _WINDOW, HANDLE_MAX)))
 
     @property
     def open(self) -> bool:
         """Whether a transfer may be written now."""
-        return self._peers_window > 0 and not self._waiting and self.owner.writable
+        return self._peers_window > 0 and not self._waiting and self.owner.writable and not self._ended
 
     def handle(self, performative: Performative) -> None:
         """Raises SessionFailed, and ConnectionFailed."""
@@ -144,6 +151,8 @@ class Session:
             raise DecodeError(f"{type(performative).__name__.lower()} has no place in a session")
 
     def ended(self) -> None:
+        """Nothing more is written on its channel."""
+        self._ended = True
         for link in list(self.links.values()):
             link.on_detached()
         self.links.clear()
@@ -155,7 +164,8 @@ class Session:
             link.on_room()
 
     def write(self, body: bytes) -> None:
-        self.owner.write(frame(self.channel, body))
+        if not self._ended:
+            self.owner.write(frame(self.channel, body))
 
     def write_flow(
         self, handle: int | None = None, delivery_count: int = 0, link_credit: int = 0, *, drain: bool = False
