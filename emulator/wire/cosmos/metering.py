@@ -4,7 +4,8 @@ Groups: `wire` (`cosmos requests`, `cosmos bytes` both ways, HTTP heads included
 "operation container" `cosmos.requests` and `cosmos.centi_ru`, hundredths of request units as in charges.py.
 """
 
-from collections.abc import Iterable
+from collections.abc import Sequence
+from itertools import chain
 from typing import Final
 
 from emulator.metrics import Metrics
@@ -21,11 +22,12 @@ _LINES: Final = 64
 """The first lines of a request and of its answer, and what every answer has: Date, Server, Content-Length."""
 
 
-def count(metrics: Metrics, request: Request, heads: Iterable[tuple[bytes, bytes]], answer: Answer) -> None:
+def count(metrics: Metrics, request: Request, heads: Sequence[tuple[bytes, bytes]], answer: Answer) -> None:
     """`heads`: the request's."""
     size = 2 * _LINES + len(request.path) + len(request.body) + len(answer.body)
-    size += sum(len(name) + len(value) + 4 for name, value in heads)
-    size += sum(len(name) + len(value) + 4 for name, value in answer.headers.items())
+    size += 4 * (len(heads) + len(answer.headers))
+    size += sum(map(len, chain.from_iterable(heads)))
+    size += sum(map(len, chain.from_iterable(answer.headers.items())))
     metrics.wire("cosmos requests")
     metrics.wire("cosmos bytes", size)
     what = operation(request)
