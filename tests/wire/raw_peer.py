@@ -10,7 +10,6 @@ from uuid import uuid4
 from emulator.wire.amqp.decoding import decode
 from emulator.wire.amqp.encoding import encode, encode_described
 from emulator.wire.amqp.frames import AMQP_HEADER, SASL_FRAME, SASL_HEADER, frame
-from emulator.wire.amqp.messages import APPLICATION_PROPERTIES, DATA, PROPERTIES, VALUE
 from emulator.wire.amqp.performatives import (
     ACCEPTED,
     ATTACH,
@@ -26,6 +25,7 @@ from emulator.wire.amqp.performatives import (
     SASL_OUTCOME,
     TRANSFER,
 )
+from emulator.wire.amqp.sections import APPLICATION_PROPERTIES, DATA, PROPERTIES, VALUE
 from emulator.wire.amqp.tokens import sign
 from emulator.wire.amqp.values import Described, Symbol, Timestamp, Ubyte, Uint, Ulong, Ushort
 

@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 
 from emulator.servicebus.messages import LockedMessage, Message, StoredMessage
 from emulator.wire.amqp.encoding import encode, encode_described
-from emulator.wire.amqp.messages import (
+from emulator.wire.amqp.messages import decode_batch, decode_message, encode_message
+from emulator.wire.amqp.sections import (
     ANNOTATIONS,
     APPLICATION_PROPERTIES,
     DATA,
@@ -21,9 +22,6 @@ from emulator.wire.amqp.messages import (
     PROPERTIES,
     SEQUENCE,
     VALUE,
-    decode_batch,
-    decode_message,
-    encode_message,
 )
 from emulator.wire.amqp.values import Decimal, DecodeError, Long, Symbol, Timestamp, Ubyte, Uint, Ulong
 from tests.wire.raw_peer import message, section, sections_of

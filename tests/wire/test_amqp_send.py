@@ -1,7 +1,6 @@
 """Sending with the real SDK."""
 
 import asyncio
-import re
 import uuid
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
@@ -19,7 +18,7 @@ from azure.servicebus.exceptions import (
 )
 
 from emulator.servicebus.messages import LockedMessage
-from tests.wire.wire_endpoints import DEAD, Wire
+from tests.wire.wire_endpoints import Wire
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 
@@ -123,13 +122,6 @@ async def test_a_topics_message_is_copied_to_the_subscriptions_that_take_it(
     assert shared.held("events/Subscriptions/urgent")[-1:] == ["1"]
 
 
-async def test_a_duplicate_is_dropped_by_its_message_id(shared: Wire, client: ServiceBusClient) -> None:
-    async with client.get_queue_sender("once") as sender:
-        for number in (1, 1, 2):
-            await sender.send_messages(ServiceBusMessage(f"{number}", message_id=f"id-{number}"))
-    assert shared.held("once") == ["1", "2"]
-
-
 async def test_a_message_that_was_received_can_be_sent_on(
     shared: Wire, client: ServiceBusClient, sender: ServiceBusSender, queue: str
 ) -> None:
@@ -194,12 +186,9 @@ async def test_a_throttled_send_fails_as_busy_and_changes_nothing(
     assert len(await arrived(shared)) == 1
 
 
-@pytest.mark.parametrize("entity", ["nowhere", f"queue-1{DEAD}", "events/Subscriptions/all"])
-async def test_a_sender_to_what_cannot_be_sent_to_is_told_that_it_is_not_found(
-    client: ServiceBusClient, entity: str
-) -> None:
-    with pytest.raises(MessagingEntityNotFoundError, match=re.escape(entity)):
-        await client.get_queue_sender(entity).send_messages(ServiceBusMessage("x"))
+async def test_a_sender_to_what_is_not_there_is_told_so(client: ServiceBusClient) -> None:
+    with pytest.raises(MessagingEntityNotFoundError, match="nowhere"):
+        await client.get_queue_sender("nowhere").send_messages(ServiceBusMessage("x"))
 
 
 async def test_a_wrong_key_is_refused(shared: Wire, queue: str) -> None:

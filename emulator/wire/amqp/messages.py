@@ -15,7 +15,7 @@ from typing import Final
 from uuid import UUID, uuid4
 
 from emulator.servicebus.messages import LockedMessage, Message, PropertyValue, StoredMessage
-from emulator.wire.amqp.decoding import decode, list_fields, map_content, skip
+from emulator.wire.amqp.decoding import decode, list_fields
 from emulator.wire.amqp.encoding import (
     encode,
     encode_binary,
@@ -25,16 +25,27 @@ from emulator.wire.amqp.encoding import (
     encode_string,
     encode_symbol,
 )
+from emulator.wire.amqp.sections import (
+    ANNOTATIONS,
+    APPLICATION_PROPERTIES,
+    DATA,
+    DELIVERY_ANNOTATIONS,
+    DESCRIPTOR_SIZE,
+    HEADER,
+    PARTITION_KEY,
+    PROPERTIES,
+    SCHEDULED_TIME,
+    SEQUENCE,
+    VALUE,
+    Sections,
+    split_sections,
+    texts,
+)
 from emulator.wire.amqp.values import DecodeError, Symbol, Timestamp, Value
 
 BATCH_FORMAT: Final = 0x80013700
 """The message format of an envelope whose data sections are whole messages."""
 
-HEADER, DELIVERY_ANNOTATIONS, ANNOTATIONS, PROPERTIES, APPLICATION_PROPERTIES = range(0x70, 0x75)
-DATA, SEQUENCE, VALUE, FOOTER = range(0x75, 0x79)
-
-SCHEDULED_TIME: Final = "x-opt-scheduled-enqueue-time"
-PARTITION_KEY: Final = "x-opt-partition-key"
 _BROKERS: Final = frozenset(
     {
         "x-opt-sequence-number",
@@ -84,7 +95,7 @@ def decode_message(data: bytes) -> Message:
         section = data[begin:end]
         if code == ANNOTATIONS:
             annotations = _map(data, at, "message annotations")
-            if not _BROKERS.isdisjoint(_texts(annotations)):
+            if not _BROKERS.isdisjoint(texts(annotations)):
                 annotations = {key: value for key, value in annotations.items() if key not in _BROKERS}
                 section = encode_described(ANNOTATIONS, encode(annotations))
         elif code == PROPERTIES:
@@ -110,7 +121,7 @@ def decode_message(data: bytes) -> Message:
 
 def encode_message(message: StoredMessage) -> bytes:
     """With what the broker says of it; that it is locked when it is."""
-    sections = _sections_from_fields(message) if message.amqp is None else _Sections(message.amqp)
+    sections = _sections_from_fields(message) if message.amqp is None else Sections(message.amqp)
     dead_letter = {
         "DeadLetterReason": message.dead_letter_reason,
         "DeadLetterErrorDescription": message.dead_letter_description,
@@ -129,48 +140,8 @@ def encode_message(message: StoredMessage) -> bytes:
     )
 
 
-class _Sections:
-    """The kept sections of a message, apart."""
-
-    __slots__ = ("annotations", "annotations_count", "application_properties", "body", "footer", "properties")
-
-    def __init__(self, kept: bytes) -> None:
-        self.annotations, self.annotations_count = b"", 0
-        self.properties = self.application_properties = self.body = self.footer = b""
-        for code, begin, at, end in split_sections(kept):
-            match code:
-                case 0x72:
-                    self.annotations, self.annotations_count = map_content(kept, at)
-                case 0x73:
-                    self.properties = kept[begin:end]
-                case 0x74:
-                    self.application_properties = kept[begin:end]
-                case 0x78:
-                    self.footer = kept[begin:end]
-                case _:
-                    self.body += kept[begin:end]
-
-    def add_application_properties(self, added: dict[str, str]) -> None:
-        """To those of the sender, whose bytes stay as they are; one with the name of an added one goes."""
-        content, count = b"", 0
-        if self.application_properties:
-            content, count = map_content(self.application_properties, _DESCRIPTOR_SIZE)
-            present, _ = decode(self.application_properties, _DESCRIPTOR_SIZE)
-            if isinstance(present, dict) and not added.keys().isdisjoint(_texts(present)):
-                left = {key: value for key, value in present.items() if key not in added}
-                content, count = map_content(encode(left), 0)
-        content += b"".join(encode_string(text) for item in added.items() for text in item)
-        self.application_properties = encode_described(
-            APPLICATION_PROPERTIES, encode_map(content, count + 2 * len(added))
-        )
-
-
-_DESCRIPTOR_SIZE: Final = 3
-"""Of a section, when it is written as `split_sections` and `encode_described` want it."""
-
-
-def _sections_from_fields(message: StoredMessage) -> _Sections:
-    sections = _Sections(b"")
+def _sections_from_fields(message: StoredMessage) -> Sections:
+    sections = Sections(b"")
     fields = (
         _text(message.message_id),
         b"\x40",
@@ -222,7 +193,7 @@ _LOCKED_UNTIL: Final = encode_symbol("x-opt-locked-until") + b"\x83"
 _SCHEDULED: Final = encode_symbol(SCHEDULED_TIME) + b"\x83"
 
 
-def _annotations(message: StoredMessage, sections: _Sections) -> bytes:
+def _annotations(message: StoredMessage, sections: Sections) -> bytes:
     content = b"".join(
         (
             _SEQUENCE_NUMBER,
@@ -281,22 +252,6 @@ def _message(
         scheduled_for=None if scheduled is None else scheduled / 1000,
         amqp=kept,
     )
-
-
-def split_sections(data: bytes) -> list[tuple[int, int, int, int]]:
-    """Of each its code, where it and its value begin, and where both end. Raises DecodeError."""
-    found = []
-    at = 0
-    while at < len(data):
-        if data[at : at + 2] != b"\x00\x53" or at + _DESCRIPTOR_SIZE >= len(data):
-            raise DecodeError(f"no section of a message begins at byte {at}")
-        code = data[at + 2]
-        if not HEADER <= code <= FOOTER:
-            raise DecodeError(f"{code:#x} is no section of a message")
-        end = skip(data, at + _DESCRIPTOR_SIZE)
-        found.append((code, at, at + _DESCRIPTOR_SIZE, end))
-        at = end
-    return found
 
 
 def _binary(data: bytes, at: int) -> bytes:
@@ -359,7 +314,7 @@ def _with_id(properties: list[Value], section: bytes) -> bytes:
     """The service names what has no name: the JavaScript SDK sends none, and settles nothing without."""
     if properties and properties[0] not in (None, ""):
         return section
-    fields = list_fields(section, _DESCRIPTOR_SIZE) if section else []
+    fields = list_fields(section, DESCRIPTOR_SIZE) if section else []
     properties[:1], fields[:1] = [id := uuid4().hex], [encode_string(id)]
     return encode_described(PROPERTIES, encode_list(fields))
 
@@ -383,10 +338,6 @@ def _string(value: Value, what: str) -> str | None:
     if value is None or isinstance(value, str):
         return value
     raise DecodeError(f"the property {what} must be a string")
-
-
-def _texts(values: dict[Value, Value]) -> set[str]:
-    return {key for key in values if isinstance(key, str)}
 
 
 def _amqp(value: PropertyValue) -> Value:

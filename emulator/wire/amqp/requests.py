@@ -15,10 +15,10 @@ from emulator.wire.amqp.decoding import decode
 from emulator.wire.amqp.encoding import encode, encode_described, encode_list
 from emulator.wire.amqp.errors import DECODE_ERROR, MESSAGE_SIZE_EXCEEDED, RESOURCE_LIMIT
 from emulator.wire.amqp.incoming import Assembly, Delivery
-from emulator.wire.amqp.messages import APPLICATION_PROPERTIES, PROPERTIES, VALUE, split_sections
 from emulator.wire.amqp.outgoing import Credit
 from emulator.wire.amqp.performatives import Flow, Transfer
 from emulator.wire.amqp.replies import STATE_ACCEPTED, Error, write_disposition, write_rejected
+from emulator.wire.amqp.sections import APPLICATION_PROPERTIES, PROPERTIES, VALUE, split_sections
 from emulator.wire.amqp.session import Session, Unsettled
 from emulator.wire.amqp.values import DecodeError, Ulong, Value
 
