@@ -1,6 +1,7 @@
 """Opens the SQLite file of a store: its settings, its schema, its version."""
 
 import sqlite3
+import time
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
@@ -31,7 +32,7 @@ def open_writer(path: Path, schema: Sequence[str], synchronous: str) -> sqlite3.
     try:
         db = _connect(path)
         try:
-            db.execute("PRAGMA journal_mode=WAL")
+            _use_wal(db)
             db.execute(f"PRAGMA synchronous={synchronous}")
             db.execute(f"PRAGMA wal_autocheckpoint={_CHECKPOINT_PAGES}")
             db.execute(f"PRAGMA journal_size_limit={_WAL_BYTES_KEPT}")
@@ -53,6 +54,20 @@ def open_writer(path: Path, schema: Sequence[str], synchronous: str) -> sqlite3.
     except sqlite3.Error as error:
         raise StoreError(f"{path} cannot be opened as a store: {error}") from error
     return db
+
+
+def _use_wal(db: sqlite3.Connection) -> None:
+    """SQLite does not wait when another process turns a new file to WAL at the same moment."""
+    deadline = time.monotonic() + _BUSY_TIMEOUT_S
+    while True:
+        try:
+            db.execute("PRAGMA journal_mode=WAL")
+        except sqlite3.OperationalError as error:
+            if error.sqlite_errorcode != sqlite3.SQLITE_BUSY or time.monotonic() > deadline:
+                raise
+            time.sleep(0.005)
+        else:
+            return
 
 
 def open_reader(path: Path) -> sqlite3.Connection:

@@ -43,9 +43,7 @@ def sit_in_the_turn(_: Transaction) -> None:
 
 async def main(role: str, folder: Path, instance: int) -> None:
     store = Store(folder / "store", schema=SCHEMA, turn=Turnstile(folder))
-    if role == "open":
-        await store.close()
-    elif role == "sit":
+    if role == "sit":
         await store.write(sit_in_the_turn)
     else:
         await write_on(store, instance)
