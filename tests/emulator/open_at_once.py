@@ -1,4 +1,4 @@
-"""Opens the store of argv[1] when a line comes on stdin: what `test_store_processes` does many times at once."""
+"""A process of test_store_processes.py: opens a new store for each path that comes on its standard input."""
 
 import sys
 from pathlib import Path
@@ -8,4 +8,5 @@ from tests.emulator.store_support import SCHEMA
 
 for line in sys.stdin:
     open_writer(Path(line.strip()), SCHEMA, "OFF").close()
-    print("open", flush=True)
+    sys.stdout.write("open\n")
+    sys.stdout.flush()
