@@ -22,6 +22,8 @@ _RESTS_S = 1.0
 """Nothing was counted for so long: the order is done with, projections and notifications included."""
 
 _LEFT_OUT = frozenset({"leases", "metadata"})
+_TIMERS = ("query ", "query plan ", "read feed ")
+"""An order is never looked for by a query: what looks is a timer."""
 
 type Counts = Mapping[str, Mapping[str, int]]
 
@@ -61,7 +63,7 @@ async def costs() -> tuple[Costs, Costs]:
 def table(counts: Counts) -> Costs:
     rows: dict[str, Row] = {}
     for what, number in sorted(counts.get("cosmos.requests", {}).items()):
-        if what.split(" ")[-1] not in _LEFT_OUT:
+        if what.split(" ")[-1] not in _LEFT_OUT and not what.startswith(_TIMERS):
             units = counts["cosmos.centi_ru"].get(what, 0) / 100
             rows[f"Cosmos DB: {what}"] = Row(number, units)
     for entity, number in sorted(counts.get("messages", {}).items()):
@@ -120,9 +122,13 @@ async def _at_rest(emulator: Emulator) -> Counts:
 
 
 def _work(metrics: Mapping[str, Counts]) -> Counts:
-    """Without what goes on at rest too: leases, and bytes."""
+    """Without what goes on at rest too: leases, timers, bytes."""
     return {
-        group: {name: number for name, number in names.items() if "leases" not in name}
+        group: {
+            name: number
+            for name, number in names.items()
+            if "leases" not in name and not name.startswith(_TIMERS)
+        }
         for group, names in metrics["counts"].items()
         if group in {"cosmos.requests", "cosmos.centi_ru", "messages", "durable"}
     }
