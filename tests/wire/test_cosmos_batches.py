@@ -152,6 +152,7 @@ class TestBatches(CosmosTests):
             [{}],
             [{"operationType": 1, "resourceBody": {}}],
             [{"operationType": "Create", "resourceBody": []}],
+            [{"operationType": ["Create"], "resourceBody": {}}],
             [{"operationType": "Delete", "id": 1}],
             [{"operationType": "Delete", "id": "1", "ifMatch": 1}],
             [{"operationType": "Patch", "id": "1", "resourceBody": None}],

@@ -64,7 +64,7 @@ def _operation(value: Json) -> Operation:
         if item.get("id") != _id(fields):
             raise Refusal(400, f"the item's id must be {fields.get('id')!r}, it cannot be changed.")
         return Write("replace", item, etag)
-    if kind not in {"Create", "Upsert"}:
+    if kind not in ("Create", "Upsert"):
         raise Refusal(400, f"the operation {kind!r} is not served by the emulator, only {_SERVED}.")
     if etag is not None:
         raise Refusal(400, f"`ifMatch` is not served by the emulator for {kind}.")
