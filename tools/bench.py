@@ -11,12 +11,12 @@ import math
 import sys
 import time
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import closing
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 from datetime import datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar, Protocol
 
 import orjson
 from rich.console import Console
@@ -61,6 +61,17 @@ class Result:
     bus_messages_per_order: float
     durable_actions_per_order: float
     violations: int
+
+
+class Reported(Protocol):
+    """What every kind of result has beside its own figures; a dataclass."""
+
+    __dataclass_fields__: ClassVar[dict[str, Any]]
+
+    @property
+    def instances(self) -> int: ...
+    @property
+    def violations(self) -> int: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -279,14 +290,30 @@ def ended_orders(state: Path) -> list[Ended]:
     ]
 
 
-def print_table(results: Sequence[Result]) -> None:
-    table = Table(title="bench", show_header=True)
+def publish(title: str, path: Path, results: Sequence[Reported]) -> None:
+    table = Table(title=title, show_header=True)
     table.add_column("figure")
     for result in results:
         table.add_column(f"{result.instances} instance{'s' if result.instances > 1 else ''}", justify="right")
-    for name in Result.__dataclass_fields__:
-        table.add_row(name, *(f"{getattr(result, name):,}" for result in results))
+    for field in fields(results[0]):
+        table.add_row(field.name, *(f"{getattr(result, field.name):,}" for result in results))
     Console().print(table)
+    path.write_bytes(orjson.dumps([asdict(result) for result in results], option=orjson.OPT_INDENT_2))
+    print(f"written to {path.relative_to(PROJECT)}")
+
+
+async def report[R: Reported](
+    title: str, path: Path, instances: Sequence[int], one_run: Callable[[int], Awaitable[R]]
+) -> int:
+    """A run for each number of instances, as a table and at `path`. The exit code."""
+    RESULTS.mkdir(exist_ok=True)
+    results = []
+    for number in instances:
+        speed = calibration_ms()
+        results.append(await one_run(number))
+        print(f"calibration: {speed:.0f} ms of CPU before the run, {calibration_ms():.0f} ms after")
+    publish(title, path, results)
+    return 1 if any(result.violations for result in results) else 0
 
 
 def main() -> int:
@@ -302,31 +329,14 @@ def main() -> int:
         "--no-fast-timestamps", action="store_true", help="leave the SDKs their own timestamp parsers"
     )
     given = parser.parse_args()
-    RESULTS.mkdir(exist_ok=True)
     options = ["--no-fast-timestamps"] if given.no_fast_timestamps else []
 
-    async def bench() -> int:
-        results = []
-        for instances in given.instances:
-            speed = calibration_ms()
-            results.append(
-                await measure(
-                    instances,
-                    given.rate,
-                    given.warm_up,
-                    given.seconds,
-                    profile=given.profile,
-                    options=options,
-                )
-            )
-            print(f"calibration: {speed:.0f} ms of CPU before the run, {calibration_ms():.0f} ms after")
-        print_table(results)
-        latest = RESULTS / "latest.json"
-        latest.write_bytes(orjson.dumps([asdict(result) for result in results], option=orjson.OPT_INDENT_2))
-        print(f"written to {latest.relative_to(PROJECT)}")
-        return 1 if any(result.violations for result in results) else 0
+    def one_run(instances: int) -> Awaitable[Result]:
+        return measure(
+            instances, given.rate, given.warm_up, given.seconds, profile=given.profile, options=options
+        )
 
-    return run("bench", bench())
+    return run("bench", report("bench", RESULTS / "latest.json", given.instances, one_run))
 
 
 if __name__ == "__main__":

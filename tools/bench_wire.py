@@ -9,15 +9,10 @@ import argparse
 import math
 import sys
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 
-import orjson
-from rich.console import Console
-from rich.table import Table
-
-from tools.bench import LEASES, RESULTS, Observed, completed_in, observe, percentile
-from tools.calibration import calibration_ms
-from tools.emulator_process import PROJECT, with_adapters
+from tools.bench import RESULTS, Observed, completed_in, observe, percentile, report
+from tools.emulator_process import with_adapters
 from tools.scratch import run
 
 
@@ -58,20 +53,10 @@ def evaluate(instances: int, offered_per_s: float, observed: Observed) -> WireRe
         cpu_ms_per_order=per_order(observed.usage.cpu_s * 1000),
         document_requests_per_order=per_order(wire.get("cosmos requests", 0)),
         document_bytes_per_order=per_order(wire.get("cosmos bytes", 0)),
-        bus_messages_per_order=per_order(observed.usage.total("messages", without=LEASES)),
+        bus_messages_per_order=per_order(observed.usage.total("messages")),
         bus_bytes_per_order=per_order(wire.get("amqp bytes", 0)),
         violations=observed.violations,
     )
-
-
-def print_table(results: list[WireResult]) -> None:
-    table = Table(title="bench over the wire", show_header=True)
-    table.add_column("figure")
-    for result in results:
-        table.add_column(f"{result.instances} instance{'s' if result.instances > 1 else ''}", justify="right")
-    for name in WireResult.__dataclass_fields__:
-        table.add_row(name, *(f"{getattr(result, name):,}" for result in results))
-    Console().print(table)
 
 
 def main() -> int:
@@ -81,25 +66,15 @@ def main() -> int:
     parser.add_argument("--warm-up", type=float, default=5.0, help="seconds of load before it (5)")
     parser.add_argument("--instances", type=int, nargs="+", default=[1, 2], help="a run for each (1 2)")
     given = parser.parse_args()
-    RESULTS.mkdir(exist_ok=True)
     settings, options = with_adapters("azure")
 
-    async def bench() -> int:
-        results = []
-        for instances in given.instances:
-            speed = calibration_ms()
-            observed = await observe(
-                instances, given.rate, given.warm_up, given.seconds, settings=settings, options=options
-            )
-            results.append(evaluate(instances, given.rate, observed))
-            print(f"calibration: {speed:.0f} ms of CPU before the run, {calibration_ms():.0f} ms after")
-        print_table(results)
-        latest = RESULTS / "wire.json"
-        latest.write_bytes(orjson.dumps([asdict(result) for result in results], option=orjson.OPT_INDENT_2))
-        print(f"written to {latest.relative_to(PROJECT)}")
-        return 1 if any(result.violations for result in results) else 0
+    async def one_run(instances: int) -> WireResult:
+        observed = await observe(
+            instances, given.rate, given.warm_up, given.seconds, settings=settings, options=options
+        )
+        return evaluate(instances, given.rate, observed)
 
-    return run("bench_wire", bench())
+    return run("bench_wire", report("bench over the wire", RESULTS / "wire.json", given.instances, one_run))
 
 
 if __name__ == "__main__":

@@ -2,7 +2,6 @@
 
 import base64
 from collections.abc import AsyncIterator
-from pathlib import Path
 
 import pytest
 from aiohttp import web
@@ -32,36 +31,17 @@ from core.documents import (
 )
 from core.json import Json
 from emulator.documents.engine import DocumentsEngine
-from emulator.documents.schema import SCHEMA
-from emulator.documents.topology import load_containers
-from emulator.metrics import Metrics
-from emulator.store import Store
 from emulator.wire.cosmos.server import CosmosServer
 from tests.charges import Charges
-from tests.contract.documents_suite import STREAM, DocumentsSuite, item, refused
+from tests.contract.documents_suite import STREAM, item, refused
+from tests.contract.engine_suite import EngineSuite
 
 pytestmark = pytest.mark.filterwarnings("ignore:Sending a large body directly:ResourceWarning")
 
-TOPOLOGY = Path(__file__).parents[2] / "topology" / "cosmos.json"
 KEY = base64.b64encode(b"a key for tests of 64 bytes".ljust(64)).decode()
 
 
-class HandClock:
-    def __init__(self) -> None:
-        self.now = 1_800_000_000.0
-
-    def time(self) -> float:
-        return self.now
-
-
-class TestAzureDocuments(DocumentsSuite):
-    @pytest.fixture
-    async def engine(self, tmp_path: Path) -> AsyncIterator[DocumentsEngine]:
-        store = Store(tmp_path / "store", schema=SCHEMA, synchronous="OFF")
-        self.clock = HandClock()
-        yield DocumentsEngine(store, self.clock, load_containers(TOPOLOGY), Metrics())
-        await store.close()
-
+class TestAzureDocuments(EngineSuite):
     @pytest.fixture
     async def server(self, engine: DocumentsEngine) -> AsyncIterator[CosmosServer]:
         server = CosmosServer(engine, KEY)
@@ -76,9 +56,6 @@ class TestAzureDocuments(DocumentsSuite):
         self.charges = Charges()
         yield AzureDocuments(client, "orderflow", self.charges)
         await client.close()
-
-    async def let_pass(self, seconds: float) -> None:
-        self.clock.now += seconds
 
     # What this adapter has beyond the port
 

@@ -1,8 +1,7 @@
-"""The sockets, and which part of the protocol answers a request."""
+"""Which part of the protocol answers a request."""
 
 from __future__ import annotations
 
-import asyncio
 import base64
 import logging
 import sqlite3
@@ -14,6 +13,7 @@ from aiohttp import web
 from emulator.clock import Clock, SystemClock
 from emulator.documents.engine import DocumentsEngine
 from emulator.documents.model import MAX_ITEM_BYTES, RequestFailed
+from emulator.http_sockets import HttpSockets
 from emulator.metrics import Metrics
 from emulator.store import StoreStopped
 from emulator.wire.cosmos import auth, batches, feed, items, metering, queries, resources
@@ -41,7 +41,7 @@ _POINT_OPERATIONS: Final = {
 _log = logging.getLogger(__name__)
 
 
-class CosmosServer:
+class CosmosServer(HttpSockets):
     """`key` is the account's, in base64. `clock` is the one that the dates of requests are compared with."""
 
     def __init__(
@@ -51,44 +51,12 @@ class CosmosServer:
         clock: Clock | None = None,
         metrics: Metrics | None = None,
     ) -> None:
+        super().__init__(self._answer, _MAX_BODY_BYTES)
         self._documents = documents
         self._key = base64.b64decode(key)
         self._clock = clock or SystemClock()
         self._metrics = metrics or Metrics()
         self._places = Places(documents.catalog)
-        self._server = web.Server(self._answer, request_factory=self._make_request, access_log=None)
-        self._listener: asyncio.Server | None = None
-
-    async def listen(self, host: str, port: int) -> None:
-        """Other processes may listen on the port: the kernel deals connections out. Raises OSError."""
-        self._listener = await asyncio.get_running_loop().create_server(
-            self._server, host, port, reuse_port=True, backlog=1024
-        )
-
-    @property
-    def port(self) -> int:
-        """Where it listens; 0 when it does not."""
-        sockets = self._listener.sockets if self._listener is not None else ()
-        return int(sockets[0].getsockname()[1]) if sockets else 0
-
-    async def close(self, patience_s: float = 1.0) -> None:
-        """Take no more connections, let the requests in hand be answered for so long."""
-        if self._listener is not None:
-            self._listener.close()
-        self._server.pre_shutdown()  # ends the connections that only wait for another request
-        await self._server.shutdown(patience_s)
-
-    def _make_request(self, *parts: object) -> web.BaseRequest:
-        message, payload, protocol, writer, task = parts
-        return web.BaseRequest(
-            message,  # type: ignore[arg-type]
-            payload,  # type: ignore[arg-type]
-            protocol,  # type: ignore[arg-type]
-            writer,  # type: ignore[arg-type]
-            task,  # type: ignore[arg-type]
-            asyncio.get_running_loop(),
-            client_max_size=_MAX_BODY_BYTES,
-        )
 
     async def _answer(self, request: web.BaseRequest) -> web.StreamResponse:
         activity = request.headers.get("x-ms-activity-id") or str(uuid.uuid4())
