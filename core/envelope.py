@@ -35,17 +35,21 @@ class Envelope:
     data: Any
 
 
-def command_id(order_id: str, type: str) -> str:
-    """An order gets each command once; a resend has the same id."""
-    return f"{order_id}:{type}"
+def command_id(order_id: str, type: str, part: str = "") -> str:
+    """An order gets each command once; a resend has the same id.
+
+    `part` is the business key of what an order can have several of, each with its own command: a return.
+    """
+    return f"{order_id}:{type}:{part}" if part else f"{order_id}:{type}"
 
 
-def check_command(envelope: Envelope, order_id: str) -> None:
-    """That the envelope and its data mean the same order. Raises InvalidContract."""
+def check_command(envelope: Envelope, order_id: str, part: str = "") -> None:
+    """That the envelope and its data mean the same order, and part of it. Raises InvalidContract."""
     if envelope.subject != order_id or envelope.correlation_id != order_id:
         raise InvalidContract(f"subject: subject, correlationid and data.order_id must be one, {order_id!r}")
-    if envelope.id != command_id(order_id, envelope.type):
-        raise InvalidContract(f"id: must be {command_id(order_id, envelope.type)!r}")
+    expected = command_id(order_id, envelope.type, part)
+    if envelope.id != expected:
+        raise InvalidContract(f"id: must be {expected!r}")
 
 
 def wrap(

@@ -80,26 +80,29 @@ async def carry_out[S, C, E](
     loaded: Loaded[S] | None,
     answers: Callable[[S, S], Sequence[tuple[str, object]]],
     under_way: Callable[[S], OutsideCall[C] | None],
+    stream: str | None = None,
 ) -> None:
     """Execute `start`, see the calls that it opens through, and send every answer that is found on the way.
 
-    The stream is the order's. `start` is what the decider is told for `command`; `loaded` as in `execute`.
-    `answers(before, after)` are the type of the command that this change of state answers, and the answer.
+    `stream` is the order's when none is given. `start` is what the decider is told for `command`; `loaded`
+    as in `execute`. `answers(before, after)` are what follows the order in the id of the command that this
+    change of state answers (its type, with its part if it has one), and the answer.
 
     Returns when `command` is answered and no call is under way: a delivery that is completed too early might
     be the last that could see a call through after a crash. Raises OutcomeUnknown when an outcome must be
     waited for, and what `execute` raises; repeating is safe.
     """
-    stream, source = command.subject, command.type.partition(".")[0]
+    order_id, source = command.subject, command.type.partition(".")[0]
+    stream = stream or order_id
     cause = Cause(command.id, command.correlation_id, command.id, command.traceparent, actor=source)
 
     def replies(before: S, after: S) -> Sequence[Envelope]:
         return [
             reply_to(
-                command_id(stream, answered),
+                command_id(order_id, answered),
                 data,
                 source=source,
-                order_id=stream,
+                order_id=order_id,
                 time=clock.now(),
                 traceparent=command.traceparent,
             )
