@@ -51,9 +51,11 @@ def encode(message: Message) -> tuple[Content, int]:
         f"{message.message_id}{message.subject or ''}{message.correlation_id or ''}"
         f"{message.content_type or ''}{custom or ''}{headers or ''}"
     )
-    if message.amqp is not None:  # says again what the texts say, so it is not counted
+    texts_bytes = len(texts.encode())
+    if message.amqp is not None:  # says what the texts say, and its sender counts in it
         headers = orjson.dumps((*given, b64encode(message.amqp).decode())).decode()
-    size = len(message.body) + len(texts.encode())
+        texts_bytes = min(texts_bytes, len(message.amqp))
+    size = len(message.body) + texts_bytes
     if size > MAX_MESSAGE_BYTES:
         raise MessageTooLarge(
             f"message {message.message_id!r}: {size} bytes, at most {MAX_MESSAGE_BYTES} are taken"

@@ -4,6 +4,7 @@ import asyncio
 import uuid
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import pytest
 import pytest_asyncio
@@ -18,6 +19,7 @@ from azure.servicebus.exceptions import (
 )
 
 from emulator.servicebus.messages import LockedMessage
+from emulator.servicebus.rows import MAX_MESSAGE_BYTES
 from tests.wire.wire_endpoints import Wire
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
@@ -99,6 +101,32 @@ async def test_what_is_too_large_is_refused_and_the_sender_goes_on(
         batch.add_message(ServiceBusMessage(b"x" * 30_000))
     await sender.send_messages(batch)
     assert len(await arrived(shared)) == 8
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {},
+        {"message_id": "m" * 128, "session_id": "s" * 128, "partition_key": "s" * 128},
+        {"application_properties": {str(number): uuid.UUID(int=number) for number in range(20)}},
+        {"application_properties": {"quoted": '"' * 500}},
+    ],
+    ids=["plain", "long ids", "ids as properties", "quotes"],
+)
+async def test_a_batch_that_the_sdk_has_filled_to_the_limit_is_taken(
+    shared: Wire, sender: ServiceBusSender, fields: dict[str, Any]
+) -> None:
+    """Whatever its messages are: the SDK counts their AMQP bytes, and none of the envelope's properties."""
+    batch = await sender.create_message_batch()
+    assert batch.max_size_in_bytes == MAX_MESSAGE_BYTES
+    with pytest.raises(MessageSizeExceededError):
+        while True:
+            batch.add_message(ServiceBusMessage(b"x", **fields))
+    await sender.send_messages(batch)
+    taken = 0
+    while messages := await arrived(shared):
+        taken += len(messages)
+    assert taken == len(batch)
 
 
 async def test_a_scheduled_message_comes_when_it_is_due(shared: Wire, sender: ServiceBusSender) -> None:

@@ -20,6 +20,8 @@ from emulator.wire.amqp.session import Owner, Session
 from emulator.wire.amqp.values import DecodeError
 
 _CREDIT: Final = 1000
+_ENVELOPE_BYTES: Final = 2048
+"""More that a batch may have: its envelope repeats ids of its first message, which the SDKs do not count."""
 
 
 class Delivery(NamedTuple):
@@ -54,8 +56,9 @@ class Assembly:
             return Delivery(
                 first.delivery_id, first.settled, first.message_format, transfer.payload, too_large=False
             )
+        limit = MAX_MESSAGE_BYTES + (_ENVELOPE_BYTES if first.message_format == BATCH_FORMAT else 0)
         self._size += len(transfer.payload)
-        if self._size <= MAX_MESSAGE_BYTES:
+        if self._size <= limit:
             self._parts.append(transfer.payload)
             self._keep(len(transfer.payload))
         else:
@@ -69,7 +72,7 @@ class Assembly:
             first.settled or transfer.settled,
             first.message_format,
             b"".join(self._parts),
-            self._size > MAX_MESSAGE_BYTES,
+            self._size > limit,
         )
         self._forget()
         return delivery
