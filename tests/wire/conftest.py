@@ -8,6 +8,7 @@ import pytest
 import pytest_asyncio
 from azure.servicebus.aio import ServiceBusClient
 
+from tests.wire.raw_peer import RawPeer, ready
 from tests.wire.wire_endpoints import QUEUES, Wire, serving
 
 
@@ -38,6 +39,13 @@ async def client(shared: Wire) -> AsyncIterator[ServiceBusClient]:
     """The SDK's, on `shared`: to open its links and to close them takes it a second."""
     async with ServiceBusClient.from_connection_string(shared.connection_string, retry_total=0) as client:
         yield client
+
+
+@pytest_asyncio.fixture(loop_scope="session")
+async def peer(shared: Wire) -> AsyncIterator[RawPeer]:
+    """On `shared`, with a session and the rights to everything."""
+    async with ready(shared.amqp.port, shared.keys.servicebus_key) as peer:
+        yield peer
 
 
 @pytest.fixture(scope="session")

@@ -334,3 +334,17 @@ async def ready(port: int, key: str, *audiences: str, **options: Any) -> AsyncIt
         for audience in audiences or ("sb://127.0.0.1/",):
             assert await peer.put_token(audience, key) == 202
         yield peer
+
+
+async def receive(peer: RawPeer, count: int) -> list[Frame]:
+    return [await peer.hear_until(TRANSFER) for _ in range(count)]
+
+
+async def silent(peer: RawPeer) -> bool:
+    """Nothing comes for a moment."""
+    try:
+        async with asyncio.timeout(0.1):
+            heard = await peer.hear()
+    except TimeoutError:
+        return True
+    raise AssertionError(heard)

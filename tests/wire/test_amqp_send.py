@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 import pytest_asyncio
-from azure.servicebus import ServiceBusMessage
+from azure.servicebus import ServiceBusMessage, ServiceBusMessageBatch
 from azure.servicebus.aio import ServiceBusClient, ServiceBusSender
 from azure.servicebus.amqp import AmqpAnnotatedMessage
 from azure.servicebus.exceptions import (
@@ -38,6 +38,14 @@ async def arrived(shared: Wire) -> list[LockedMessage]:
     messages = await shared.bus.receive("queue-39", 1000, "test")
     await shared.bus.complete("queue-39", [message.lock_token for message in messages])
     return messages
+
+
+def fill(batch: ServiceBusMessageBatch, fields: dict[str, Any]) -> None:
+    while True:
+        try:
+            batch.add_message(ServiceBusMessage(b"x", **fields))
+        except MessageSizeExceededError:
+            return
 
 
 async def test_a_message_has_the_fields_with_which_it_was_sent(
@@ -119,9 +127,7 @@ async def test_a_batch_that_the_sdk_has_filled_to_the_limit_is_taken(
     """Whatever its messages are: the SDK counts their AMQP bytes, and none of the envelope's properties."""
     batch = await sender.create_message_batch()
     assert batch.max_size_in_bytes == MAX_MESSAGE_BYTES
-    with pytest.raises(MessageSizeExceededError):
-        while True:
-            batch.add_message(ServiceBusMessage(b"x", **fields))
+    fill(batch, fields)
     await sender.send_messages(batch)
     taken = 0
     while messages := await arrived(shared):
