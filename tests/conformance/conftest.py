@@ -1,16 +1,23 @@
 """What the tests of conformance look at: the app's files, and its functions under the example's settings."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import pytest
 
 from tests.conformance.indexed import PROJECT, Indexed, indexed
+from tests.sdk_pace import faster_sdk
 
 
 def read_json(*path: str) -> Any:
     return json.loads(PROJECT.joinpath(*path).read_bytes())
+
+
+@pytest.fixture(autouse=True, scope="module")
+def _faster_sdk() -> Iterator[None]:
+    with faster_sdk():
+        yield
 
 
 @pytest.fixture(scope="session")
