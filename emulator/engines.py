@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from random import Random
 from typing import TYPE_CHECKING
 
+from emulator.blobs import BlobsEngine
 from emulator.clock import Clock
 from emulator.metrics import Metrics
 from emulator.store import Store
@@ -27,6 +28,7 @@ class Engines:
     clock: Clock
     random: Random
     metrics: Metrics
+    blobs: BlobsEngine
 
 
 _current: Engines | None = None

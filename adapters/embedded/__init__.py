@@ -3,8 +3,10 @@
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
+from adapters.embedded.blobs import EmbeddedBlobs
 from adapters.embedded.bus import EmbeddedBus
 from adapters.embedded.documents import EmbeddedDocuments
+from core.blobs import Blobs
 from core.bus import Bus
 from core.clock import Clock
 from core.documents import Documents
@@ -22,9 +24,10 @@ class EmbeddedClock(Clock):
 class Adapters:
     documents: Documents
     bus: Bus
+    blobs: Blobs
     clock: Clock
 
 
 def connect() -> Adapters:
     """Engines are looked up at each call: a test can restart them beneath an app that is indexed already."""
-    return Adapters(EmbeddedDocuments(), EmbeddedBus(), EmbeddedClock())
+    return Adapters(EmbeddedDocuments(), EmbeddedBus(), EmbeddedBlobs(), EmbeddedClock())

@@ -8,7 +8,8 @@ from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from random import Random
 
-from emulator import engines
+from emulator import blobs, engines
+from emulator.blobs import BlobsEngine
 from emulator.clock import Clock
 from emulator.documents.engine import DocumentsEngine
 from emulator.durable import sdk
@@ -49,6 +50,7 @@ class Instance:
             clock=clock,
             random=random,
             metrics=metrics,
+            blobs=BlobsEngine(store.path.with_name(blobs.FILE), clock, options.base_url),
         )
         try:
             self.host = FunctionsHost(app, self.engines, os.environ, options)
@@ -119,6 +121,7 @@ class Instance:
 
     async def _stop_engines(self) -> None:
         self.engines.documents.stop()
+        self.engines.blobs.close()
         await self.engines.bus.stop()
         while self._undo:
             self._undo.pop()()

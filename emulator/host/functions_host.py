@@ -8,6 +8,7 @@ from contextvars import Context
 from dataclasses import dataclass
 from urllib.parse import parse_qsl, urlsplit
 
+from emulator import blobs
 from emulator.durable.engine import DurableEngine
 from emulator.engines import Engines
 from emulator.host.app import App
@@ -81,6 +82,8 @@ class FunctionsHost:
             return await self._durable.handle_http(method, parts.path, query, headers, body)
         match = self._app.routes.find(method, parts.path)
         if match is None:
+            if parts.path.startswith(blobs.PATH):
+                return self._engines.blobs.answer(method, parts.path, parts.query)
             return HttpAnswer(404)
         work = run_http_function(self.invocations, match, method=method, url=url, headers=headers, body=body)
         # In a context of its own: what a function leaves in its context variables must not meet the next

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from random import Random
 
+from emulator.blobs import FILE, BlobsEngine
 from emulator.clock import Clock, SystemClock
 from emulator.documents.engine import DocumentsEngine
 from emulator.documents.topology import load_containers
@@ -31,7 +32,8 @@ MAX_DELIVERIES = 3
 _USUAL = Settlement(LOCK_S, MAX_DELIVERIES, None, dead_letter_expired=True)
 QUEUES = Topology(
     queues=(
-        *(Queue(f"queue-{number}", _USUAL, None) for number in range(40)),
+        *(Queue(f"queue-{number}", _USUAL, None) for number in range(60)),
+        *(Queue(name, _USUAL, None) for name in ("sending", "receiving", "managing")),
         Queue("brief", Settlement(SHORT_LOCK_S, 10, None, dead_letter_expired=True), None),
         Queue("once", _USUAL, duplicate_window_s=60),
     ),
@@ -102,7 +104,8 @@ async def serving(
     containers = dict(load_containers(_TOPOLOGY / "cosmos.json"))
     bus = ServiceBusEngine(store, clock, Random(1), queues, metrics)
     documents = DocumentsEngine(store, clock, containers, metrics)
-    engines = Engines(store, documents, bus, clock, Random(1), metrics)
+    blobs = BlobsEngine(folder / FILE, clock, "http://127.0.0.1")
+    engines = Engines(store, documents, bus, clock, Random(1), metrics, blobs)
     keys = load_or_create(folder)
     await bus.start()
     documents.start()

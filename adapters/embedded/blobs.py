@@ -1,0 +1,56 @@
+"""The blobs port on the emulator's blobs."""
+
+import sqlite3
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+from core.blobs import (
+    Blob,
+    BlobNotFound,
+    Blobs,
+    BlobsUnavailable,
+    check_content_type,
+    check_name,
+    check_seconds,
+)
+from emulator import engines
+from emulator.blobs import BlobsEngine
+
+
+def _current() -> BlobsEngine:
+    return engines.current().blobs
+
+
+class EmbeddedBlobs(Blobs):
+    """`engine` gives the engine to talk to, by default the one of this emulator process."""
+
+    def __init__(self, engine: Callable[[], BlobsEngine] = _current) -> None:
+        self._engine = engine
+
+    async def put(self, name: str, content: bytes, content_type: str) -> None:
+        check_name(name)
+        check_content_type(content_type)
+        with _errors_of_the_port():
+            self._engine().put(name, content, content_type)
+
+    async def get(self, name: str) -> Blob:
+        check_name(name)
+        with _errors_of_the_port():
+            found = self._engine().get(name)
+        if found is None:
+            raise BlobNotFound(f"there is no blob {name!r}")
+        return Blob(found.content, found.content_type)
+
+    async def read_url(self, name: str, seconds: int) -> str:
+        check_name(name)
+        check_seconds(seconds)
+        with _errors_of_the_port():
+            return self._engine().read_url(name, seconds)
+
+
+@contextmanager
+def _errors_of_the_port() -> Iterator[None]:
+    try:
+        yield
+    except sqlite3.Error as error:
+        raise BlobsUnavailable(str(error)) from error
