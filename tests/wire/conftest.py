@@ -1,15 +1,26 @@
 """`endpoints` anew for a test; `shared` for all to whom a queue of their own is enough."""
 
+import asyncio
 import logging
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 import pytest
 import pytest_asyncio
-from azure.servicebus.aio import ServiceBusClient
+from azure.servicebus._pyamqp.aio._connection_async import Connection
+from azure.servicebus.aio import ServiceBusClient, ServiceBusReceiver, ServiceBusSender
 
+from tests.sdk_pace import faster_sdk
 from tests.wire.raw_peer import RawPeer, ready
+from tests.wire.sdk import HeardFrame, Keep
 from tests.wire.wire_endpoints import QUEUES, Wire, serving
+
+
+@pytest.fixture(autouse=True, scope="module")
+def _faster_sdk() -> Iterator[None]:
+    with faster_sdk():
+        yield
 
 
 @pytest.fixture(autouse=True)
@@ -36,9 +47,37 @@ async def shared(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Wire
 
 @pytest_asyncio.fixture(scope="session", loop_scope="session")
 async def client(shared: Wire) -> AsyncIterator[ServiceBusClient]:
-    """The SDK's, on `shared`: to open its links and to close them takes it a second."""
+    """The SDK's, on `shared`."""
     async with ServiceBusClient.from_connection_string(shared.connection_string, retry_total=0) as client:
         yield client
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="session")
+async def kept(client: ServiceBusClient) -> AsyncIterator[Keep]:
+    """Called with a sender or receiver it gives it back; those of a file are closed together in the end."""
+    handlers: list[ServiceBusSender | ServiceBusReceiver] = []
+
+    def keep[Handler: (ServiceBusSender, ServiceBusReceiver)](handler: Handler) -> Handler:
+        handlers.append(handler)
+        return handler
+
+    yield keep
+    await asyncio.gather(*(handler.close() for handler in handlers))
+
+
+@pytest.fixture
+def heard(monkeypatch: pytest.MonkeyPatch) -> list[HeardFrame]:
+    """What the SDK is sent in this test, as it decodes it."""
+    frames: list[HeardFrame] = []
+    process = Connection._process_incoming_frame
+
+    async def spy(self: Connection, channel: int, frame: tuple[int, Sequence[Any]] | None) -> bool:
+        if frame is not None and isinstance(frame[0], int):
+            frames.append(HeardFrame(channel, frame[0], tuple(frame[1])))
+        return await process(self, channel, frame)
+
+    monkeypatch.setattr(Connection, "_process_incoming_frame", spy)
+    return frames
 
 
 @pytest_asyncio.fixture(loop_scope="session")

@@ -9,23 +9,22 @@ import pytest_asyncio
 from azure.servicebus import (
     ServiceBusMessage,
     ServiceBusMessageState,
-    ServiceBusReceivedMessage,
     ServiceBusReceiveMode,
 )
 from azure.servicebus.aio import ServiceBusClient, ServiceBusReceiver, ServiceBusSender
 from azure.servicebus.exceptions import MessageLockLostError, MessageNotFoundError
 
+from tests.wire.sdk import Keep, take
 from tests.wire.wire_endpoints import DEAD, LOCK_S, Wire
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 
-QUEUE = "queue-38"
+QUEUE = "managing"
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="session")
-async def opened(client: ServiceBusClient) -> AsyncIterator[ServiceBusReceiver]:
-    async with client.get_queue_receiver(QUEUE, max_wait_time=5) as receiver:
-        yield receiver
+async def opened(client: ServiceBusClient, kept: Keep) -> ServiceBusReceiver:
+    return kept(client.get_queue_receiver(QUEUE))
 
 
 @pytest_asyncio.fixture(loop_scope="session")
@@ -41,23 +40,13 @@ async def receiver(opened: ServiceBusReceiver, shared: Wire) -> AsyncIterator[Se
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="session")
-async def sender(client: ServiceBusClient) -> AsyncIterator[ServiceBusSender]:
-    async with client.get_queue_sender(QUEUE) as sender:
-        yield sender
-
-
-async def received(receiver: ServiceBusReceiver, number: int) -> list[ServiceBusReceivedMessage]:
-    messages: list[ServiceBusReceivedMessage] = []
-    while len(messages) < number:
-        some = await receiver.receive_messages(number - len(messages))
-        assert some, f"only {len(messages)} of {number} messages came"
-        messages += some
-    return messages
+async def sender(client: ServiceBusClient, kept: Keep) -> ServiceBusSender:
+    return kept(client.get_queue_sender(QUEUE))
 
 
 async def deferred(receiver: ServiceBusReceiver, shared: Wire, body: str) -> int:
     await shared.put(QUEUE, body)
-    (message,) = await received(receiver, 1)
+    (message,) = await take(receiver)
     await receiver.defer_message(message)
     assert message.sequence_number is not None
     return message.sequence_number
@@ -65,7 +54,7 @@ async def deferred(receiver: ServiceBusReceiver, shared: Wire, body: str) -> int
 
 async def test_a_lock_is_renewed(shared: Wire, receiver: ServiceBusReceiver) -> None:
     await shared.put(QUEUE, "a")
-    (message,) = await received(receiver, 1)
+    (message,) = await take(receiver)
     until = message.locked_until_utc
     assert until is not None
     await asyncio.sleep(0.05)
@@ -77,7 +66,7 @@ async def test_a_lock_is_renewed(shared: Wire, receiver: ServiceBusReceiver) -> 
 
 async def test_a_lock_that_is_lost_is_not_renewed(shared: Wire, receiver: ServiceBusReceiver) -> None:
     await shared.put(QUEUE, "left")
-    (message,) = await received(receiver, 1)
+    (message,) = await take(receiver)
     await shared.bus.release(QUEUE, [str(message.lock_token)])
     with pytest.raises(MessageLockLostError):
         await receiver.renew_message_lock(message)
@@ -87,7 +76,7 @@ async def test_a_lock_that_is_lost_is_not_renewed(shared: Wire, receiver: Servic
 async def test_peeking_shows_messages_in_every_state(shared: Wire, receiver: ServiceBusReceiver) -> None:
     number = await deferred(receiver, shared, "left")
     await shared.put(QUEUE, "left", message_id="locked", properties={"half": 0.5, "raw": b"\x00"})
-    (locked,) = await received(receiver, 1)
+    (locked,) = await take(receiver)
     later = datetime.now(UTC) + timedelta(hours=1)
     await shared.put(QUEUE, "left", message_id="later", scheduled_for=later.timestamp())
     peeked = await receiver.peek_messages(10, sequence_number=number)
@@ -137,6 +126,21 @@ async def test_a_deferred_message_is_dead_lettered_with_its_reason(
     assert (dead.dead_letter_reason, dead.dead_letter_description) == ("Broken", "no such field")
 
 
+async def test_a_deferred_message_that_is_abandoned_or_deferred_again_stays_deferred(
+    shared: Wire, receiver: ServiceBusReceiver
+) -> None:
+    number = await deferred(receiver, shared, "a")
+    (message,) = await receiver.receive_deferred_messages(number)
+    await receiver.abandon_message(message)
+    (message,) = await receiver.receive_deferred_messages(number)
+    assert message.delivery_count == 2
+    await shared.bus.release(QUEUE, [str(message.lock_token)])
+    (message,) = await receiver.receive_deferred_messages(number)
+    await receiver.defer_message(message)
+    (dead,) = await shared.bus.receive_and_delete(QUEUE + DEAD, 10)
+    assert dead.dead_letter_reason == "MaxDeliveryCountExceeded", "to set it aside is a delivery that failed"
+
+
 async def test_a_deferred_message_settled_elsewhere_has_lost_its_lock(
     shared: Wire, receiver: ServiceBusReceiver
 ) -> None:
@@ -148,12 +152,12 @@ async def test_a_deferred_message_settled_elsewhere_has_lost_its_lock(
 
 
 async def test_a_receiver_that_deletes_takes_deferred_messages_without_a_lock(
-    shared: Wire, receiver: ServiceBusReceiver, client: ServiceBusClient
+    shared: Wire, receiver: ServiceBusReceiver, client: ServiceBusClient, kept: Keep
 ) -> None:
     number = await deferred(receiver, shared, "a")
     mode = ServiceBusReceiveMode.RECEIVE_AND_DELETE
-    async with client.get_queue_receiver(QUEUE, receive_mode=mode) as deleting:
-        (message,) = await deleting.receive_deferred_messages(number)
+    deleting = kept(client.get_queue_receiver(QUEUE, receive_mode=mode))
+    (message,) = await deleting.receive_deferred_messages(number)
     assert bytes(next(iter(message.body))) == b"a"
     assert shared.held(QUEUE) == []
 
@@ -166,7 +170,7 @@ async def test_scheduled_messages_come_at_their_time_unless_they_are_cancelled(
     (_,) = await sender.schedule_messages(ServiceBusMessage("soon"), soon)
     numbers = await sender.schedule_messages([ServiceBusMessage("b"), ServiceBusMessage("c")], later)
     assert len(set(numbers)) == 2
-    (message,) = await received(receiver, 1)
+    (message,) = await take(receiver)
     assert bytes(next(iter(message.body))) == b"soon"
     assert datetime.now(UTC) >= soon
     await receiver.complete_message(message)
@@ -179,20 +183,35 @@ async def test_scheduled_messages_come_at_their_time_unless_they_are_cancelled(
     assert shared.held(QUEUE) == []
 
 
+async def test_a_scheduled_message_gets_another_number_when_it_becomes_active(
+    shared: Wire, receiver: ServiceBusReceiver, sender: ServiceBusSender
+) -> None:
+    """https://learn.microsoft.com/azure/service-bus-messaging/message-sequencing#scheduled-messages"""
+    soon = datetime.now(UTC) + timedelta(seconds=0.2)
+    (number,) = await sender.schedule_messages(ServiceBusMessage("soon"), soon)
+    (peeked,) = await receiver.peek_messages(sequence_number=number)
+    assert (peeked.sequence_number, peeked.state) == (number, ServiceBusMessageState.SCHEDULED)
+    (message,) = await take(receiver)
+    assert message.sequence_number > number
+    assert message.state is ServiceBusMessageState.ACTIVE
+    with pytest.raises(MessageNotFoundError):
+        await sender.cancel_scheduled_messages(number)
+    await receiver.complete_message(message)
+
+
 async def test_a_topic_schedules_and_its_subscription_is_peeked(
-    shared: Wire, client: ServiceBusClient
+    shared: Wire, client: ServiceBusClient, kept: Keep
 ) -> None:
     later = datetime.now(UTC) + timedelta(hours=1)
-    async with (
-        client.get_topic_sender("events") as sender,
-        client.get_subscription_receiver("events", "all") as receiver,
-    ):
-        numbers = await sender.schedule_messages(ServiceBusMessage("later"), later)
-        assert shared.held("events") == ["later"]
-        await sender.cancel_scheduled_messages(numbers)
-        assert shared.held("events") == []
-        await shared.put("events", "now")
-        (peeked,) = await receiver.peek_messages()
-        assert bytes(next(iter(peeked.body))) == b"now"
+    sender = kept(client.get_topic_sender("events"))
+    receiver = kept(client.get_subscription_receiver("events", "all"))
+    numbers = await sender.schedule_messages(ServiceBusMessage("later"), later)
+    assert shared.held("events") == ["later"]
+    await sender.cancel_scheduled_messages(numbers)
+    assert shared.held("events") == []
+    await shared.put("events", "now")
+    last = shared.bus.peek("events/Subscriptions/all", 0, 10_000)[-1]
+    (peeked,) = await receiver.peek_messages(sequence_number=last.sequence_number)
+    assert bytes(next(iter(peeked.body))) == b"now"
     for subscription in ("all", "urgent"):
         await shared.bus.receive_and_delete(f"events/Subscriptions/{subscription}", 10)
