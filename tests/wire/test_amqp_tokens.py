@@ -145,8 +145,11 @@ async def test_every_credential_of_the_sdk_is_taken(tmp_path: Path) -> None:
         token = sign(f"sb://127.0.0.1:{wire.amqp.port}/{QUEUE}", int(SystemClock().time()) + 60, key)
         credentials = (AzureNamedKeyCredential(KEY_NAME, key), AzureSasCredential(token))
         for credential in credentials:
-            async with client_of(wire, credential, retry_total=0) as client:
-                await client.get_queue_sender(QUEUE).send_messages(ServiceBusMessage("x"))
+            async with (
+                client_of(wire, credential, retry_total=0) as client,
+                client.get_queue_sender(QUEUE) as sender,
+            ):
+                await sender.send_messages(ServiceBusMessage("x"))
         async with client_of(wire, credentials[1], retry_total=0) as client:
             with pytest.raises(ServiceBusAuthenticationError) as refused:
                 await client.get_queue_sender("queue-1").send_messages(ServiceBusMessage("x"))
