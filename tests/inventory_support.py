@@ -10,20 +10,20 @@ import orjson
 
 from core.contracts import contract_name
 from core.documents import DocumentError, Stored
-from core.envelope import Envelope, to_json, wrap
+from core.envelope import Envelope, command_id, to_json, wrap
 from services.inventory import handlers
-from services.inventory.messages import Release, Reserve, ReserveLine
+from services.inventory.messages import Release, Reserve, ReserveLine, Restock, RestockLine
 from services.inventory.stock import set_on_hand
 from tests.fakes import START, FakeDocuments
 
 EXPIRES = START + timedelta(days=1)
 
 
-def command(data: Reserve | Release) -> Envelope:
+def command(data: Reserve | Release | Restock) -> Envelope:
     type = contract_name(data.__class__)
     return wrap(
         data,
-        id=f"{data.order_id}:{type}",
+        id=command_id(data.order_id, type, getattr(data, "return_id", "")),
         source="orders",
         subject=data.order_id,
         time=START,
@@ -38,6 +38,12 @@ def reserve(order_id: str, lines: Mapping[str, int], expires_at: Any = EXPIRES) 
 
 def release(order_id: str) -> Envelope:
     return command(Release(order_id))
+
+
+def restock(order_id: str, number: int, lines: Mapping[str, tuple[int, int]]) -> Envelope:
+    """The order's return of this number; by SKU, the pieces restocked and those written off."""
+    found = tuple(RestockLine(sku, *pieces) for sku, pieces in lines.items())
+    return command(Restock(order_id, f"{order_id}-r{number}", found))
 
 
 async def stocked(documents: FakeDocuments, stock: Mapping[str, int]) -> FakeDocuments:
@@ -71,10 +77,17 @@ def check_ledger(documents: FakeDocuments) -> None:
         elif item["kind"] == "movement":
             added[item["sku"], item["movement"]] += item["quantity"]
             assert (item["reason"] is None) == (item["movement"] == "receipt")
+        elif item["kind"] == "return":
+            added[item["sku"], "returned"] += item["restocked"] + item["written_off"]
+            added[item["sku"], "written_off"] += item["written_off"]
     for item in documents.items("inventory"):
         if item["kind"] == "stock":
             sku = item["sku"]
-            assert item["received"] + item["adjusted"] == item["available"] + item["held"] + item["shipped"]
+            returned, written_off = item.get("returned", 0), item.get("written_off", 0)
+            outside = item["shipped"] - returned + written_off
+            assert item["received"] + item["adjusted"] == item["available"] + item["held"] + outside
+            assert 0 <= written_off <= returned <= item["shipped"]
+            assert (returned, written_off) == (added[sku, "returned"], added[sku, "written_off"])
             assert all(item[field] >= 0 for field in ("received", "available", "held", "shipped")), item
             assert item["held"] == added[sku, "held"]
             assert item["shipped"] == added[sku, "committed"]
@@ -96,6 +109,25 @@ def check_at_rest(documents: FakeDocuments) -> None:
         else:
             assert set(states.values()) <= {"released"}
         assert ("due_at" in item) == (status == "reserved")
+        _check_returns(documents, item)
+
+
+def _check_returns(documents: FakeDocuments, reservation: Mapping[str, Any]) -> None:
+    """What is noted on the reservation is in the ledger, and no more of a SKU than was shipped."""
+    noted: Counter[tuple[str, str]] = Counter()
+    for return_id, one in reservation.get("returns", {}).items():
+        assert one["booked"] == (one["refused"] is None)
+        if one["booked"]:
+            for line in one["lines"]:
+                noted[return_id, line["sku"]] += line["restocked"] + line["written_off"]
+    booked = {
+        (item["return_id"], item["sku"]): item["restocked"] + item["written_off"]
+        for item in documents.items("inventory")
+        if item["kind"] == "return" and item["order_id"] == reservation["order_id"]
+    }
+    assert booked == {key: pieces for key, pieces in noted.items() if pieces}
+    for line in reservation["lines"]:
+        assert sum(n for (_, sku), n in noted.items() if sku == line["sku"]) <= line["quantity"]
 
 
 class Replies:

@@ -2,8 +2,8 @@
 
 1  every accepted order is completed or cancelled, its whole history on its stream; while faults last it may
    need attention, with an open alert
-2  stock: received + adjusted = available + held + shipped for every SKU, nothing below zero, and each hold in
-   the state that its order's end asks for
+2  stock: received + adjusted = available + held + (shipped - returned) + written off for every SKU, nothing
+   below zero, each hold in the state that its order's end asks for, and nothing returned that was not shipped
 3  money: no order is charged twice; charged - refunded = the total of a completed order, nothing of another
 4  a live shipment for each completed order and for no cancelled one
 5  every read model equals the fold of its events
@@ -88,6 +88,7 @@ def _stock(evidence: Evidence, orders: Orders) -> Found:
     shipped: Counter[str] = Counter()
     moved: Counter[tuple[str, str]] = Counter()
     holds: dict[tuple[str, str], tuple[str, int]] = {}
+    returned: Counter[tuple[str, str]] = Counter()
     for item in evidence.items("inventory"):
         sku = item["sku"]
         match item["kind"]:
@@ -99,31 +100,42 @@ def _stock(evidence: Evidence, orders: Orders) -> Found:
                 moved[sku, item["movement"]] += item["quantity"]
                 if item["movement"] == "adjustment" and not item["reason"]:
                     yield sku, f"movement {item['number']} is an adjustment without a reason"
+            case "return":
+                moved[sku, "returned"] += item["restocked"] + item["written_off"]
+                moved[sku, "written_off"] += item["written_off"]
+                returned[item["order_id"], sku] += item["restocked"] + item["written_off"]
     for stock in evidence.items("inventory", "stock"):
         yield from _figures(stock, held, shipped, moved)
     yield from _holds(orders, holds)
+    for (order_id, sku), pieces in sorted(returned.items()):
+        state, quantity = holds.get((order_id, sku), ("none", 0))
+        if state != "committed" or pieces > quantity:
+            yield sku, f"{pieces} came back of {order_id}, of which {quantity} were {state}"
 
 
 def _figures(
     stock: Item, held: Counter[str], shipped: Counter[str], moved: Counter[tuple[str, str]]
 ) -> Found:
     sku = stock["sku"]
+    returned, written_off = stock.get("returned", 0), stock.get("written_off", 0)
     came = stock["received"] + stock["adjusted"]
-    there = stock["available"] + stock["held"] + stock["shipped"]
+    there = stock["available"] + stock["held"] + stock["shipped"] - returned + written_off
     if came != there:
-        yield sku, f"received and adjusted {came}, available, held and shipped {there}"
-    for field in ("received", "available", "held", "shipped"):
-        if stock[field] < 0:
+        yield sku, f"received and adjusted {came}, available, held, shipped and written off {there}"
+    for field in ("received", "available", "held", "shipped", "returned", "written_off"):
+        if stock.get(field, 0) < 0:
             yield sku, f"{field} is {stock[field]}"
     expected = {
         "held": held[sku],
         "shipped": shipped[sku],
         "received": moved[sku, "receipt"],
         "adjusted": moved[sku, "adjustment"],
+        "returned": moved[sku, "returned"],
+        "written_off": moved[sku, "written_off"],
     }
     for field, total in expected.items():
-        if stock[field] != total:
-            yield sku, f"{field} is {stock[field]}, its documents add up to {total}"
+        if stock.get(field, 0) != total:
+            yield sku, f"{field} is {stock.get(field, 0)}, its documents add up to {total}"
 
 
 def _holds(orders: Orders, holds: Mapping[tuple[str, str], tuple[str, int]]) -> Found:
@@ -193,7 +205,7 @@ def _read_models(evidence: Evidence, orders: Orders) -> Found:
     levels = {item["sku"]: item for item in evidence.items("stock-levels")}
     for sku in sorted(stocks.keys() | levels.keys()):
         stock, level = stocks.get(sku, {}), levels.get(sku, {})
-        for field in ("available", "held", "shipped"):
+        for field in ("available", "held", "shipped", "returned", "written_off"):
             if stock.get(field) != level.get(field):
                 yield sku, f"{field} is {stock.get(field)}, the stock levels say {level.get(field)}"
 
@@ -208,6 +220,7 @@ def _differences(id: str, model: str, found: Item, order: OrderFacts) -> Found:
 REPLIES: Mapping[str, tuple[str, ...]] = {
     "inventory.reserve": ("inventory.reserved", "inventory.rejected"),
     "inventory.release": ("inventory.released",),
+    "inventory.restock": ("inventory.restocked", "inventory.restock_refused"),
     "payments.charge": ("payments.charged", "payments.declined"),
     "payments.refund": ("payments.refunded",),
     "shipping.create": ("shipping.created", "shipping.refused"),
@@ -231,7 +244,9 @@ def _outcomes(evidence: Evidence, orders: Orders) -> Found:
         for command, noted in item["commands"].items():
             recorded.setdefault(command, []).append(noted["reply"]["type"] if noted["reply"] else None)
     for command, outcomes in recorded.items():
-        order_id, _, type_ = command.partition(":")
+        order_id, type_, *_ = command.split(
+            ":", 2
+        )  # the third, if any, is the part of the order that is meant
         if order_id not in orders or outcomes[0] not in (None, *REPLIES.get(type_, ())):
             yield command, f"has the outcome {outcomes[0]} and was never sent by an order"
         if len(outcomes) > 1 or outcomes[0] is None:

@@ -1,7 +1,7 @@
 """What inventory does with its commands, with a shipment, and when a timer finds something due.
 
 Requests of an order of n SKUs, when nothing is repeated: reserve n + 2, commit n + 2, release n + 3. A
-reserve that fails at the k-th SKU: 2k + 4.
+reserve that fails at the k-th SKU: 2k + 4. What comes back is in `returns`.
 
 Why any interleaving of deliveries ends right: SKUs are taken in sorted order, so nobody holds a SKU without
 having held those before it. Giving back goes in the same order, only after the document has left `reserving`
@@ -22,12 +22,13 @@ from core.documents import Documents
 from core.envelope import Envelope, check_command, to_message
 from core.resilience import retry_transient
 from core.telemetry import log
-from services.inventory import ledger, reservation
+from services.inventory import ledger, reservation, returns
 from services.inventory.ledger import Refusal
 from services.inventory.messages import Release, Reserve, ReserveLine
 from services.inventory.reservation import RELEASE, RESERVE, Refused, Reservation, Status
+from services.inventory.returns import RESTOCK
 
-COMMANDS = frozenset({RESERVE, RELEASE})
+COMMANDS = frozenset({RESERVE, RELEASE, RESTOCK})
 REPLIES = "order-replies"
 
 logger = logging.getLogger("orderflow.inventory")
@@ -40,13 +41,16 @@ class UnknownReservation(InvalidContract):
 async def handle_command(documents: Documents, bus: Bus, clock: Clock, command: Envelope) -> None:
     """Execute a command, or find that it was executed, and send the recorded reply.
 
-    Raises InvalidContract for what no command of an order can be.
+    Raises InvalidContract for what no command of an order can be, NotYetShipped (transient).
     """
     reply = await execute(documents, command, clock.now())
     await bus.send(REPLIES, [to_message(reply)])
 
 
 async def execute(documents: Documents, command: Envelope, now: datetime) -> Envelope:
+    """The reply, recorded now or before."""
+    if command.type == RESTOCK:
+        return await returns.restock(documents, command, now)
     found = await _open(documents, command, now)
     while (reply := found.reply(command.id)) is None:
         if command.id not in found.commands:
@@ -80,7 +84,7 @@ async def commit(documents: Documents, order_id: str, now: datetime) -> None:
 
 
 async def finish(documents: Documents, found: Reservation, now: datetime) -> Sequence[Envelope]:
-    """End a reservation whose holds have expired, or bring one that is overdue in motion to rest.
+    """End a reservation whose holds have expired, or bring what is overdue in motion to rest.
 
     Answers the replies that this recorded, for those who wait for them.
     """
@@ -91,6 +95,8 @@ async def finish(documents: Documents, found: Reservation, now: datetime) -> Seq
             found = await reservation.move(documents, replace(found, status=Status.RELEASING), now)
         while found.in_motion:
             found = await _advance(documents, found, now)
+        while open_returns := found.open_returns:
+            found = await returns.book(documents, found, open_returns[0], now)
     replies = (found.reply(command_id) for command_id in unanswered)
     return [reply for reply in replies if reply is not None]
 

@@ -1,17 +1,17 @@
 """The stock ledger: one partition per SKU, and what one order may do to one SKU.
 
-    stock         the figures. received + adjusted = available + held + shipped, none of them below zero
+    stock         the figures, none of them below zero:
+                  received + adjusted = available + held + (shipped - returned) + written_off
     hold:<order>  what an order holds: held -> released | committed. Both ends are final: the document stays
-    as a
-                  tombstone that refuses a late hold
+                  as a tombstone that refuses a late hold
     movement:<n>  a receipt or an adjustment, with its reason
+    return:<id>   what came back with one return
 
 Every move is one batch, so a hold and the figures never differ, and every move may be repeated: it looks at
 the hold first. A hold and its SKU's figures change by conditional patches; two buyers never read, modify and
 write one number.
 """
 
-from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 from typing import cast
@@ -29,11 +29,13 @@ from core.documents import (
     WriteOperation,
 )
 from core.json import JsonObject
+from services.inventory.figures import CONTAINER, STOCK, Figures, read_figures, stock_item
 
-CONTAINER = "inventory"
-STOCK = "stock"
 TOMBSTONE_TTL_S = 30 * 86400
 """Longer than any queue keeps a message and a re-drive takes. Past that the reservation still refuses."""
+
+SHIPPED_TTL_S = 2 * 365 * 86400
+"""How long it is kept what was shipped for an order: so long it can be returned."""
 
 SHORTAGE = "shipped after its hold had ended, with too little on hand"
 
@@ -43,67 +45,6 @@ class Refusal(StrEnum):
     UNKNOWN_SKU = "unknown_sku"
     RELEASED = "released"
     """The undo came first."""
-
-
-@dataclass(frozen=True, slots=True)
-class Figures:
-    """The stock document of one SKU. `movements` counts receipts and adjustments; version 0: there is none
-    yet."""
-
-    sku: str
-    received: int = 0
-    adjusted: int = 0
-    available: int = 0
-    held: int = 0
-    shipped: int = 0
-    movements: int = 0
-    version: int = 0
-
-    @property
-    def on_hand(self) -> int:
-        return self.available + self.held
-
-
-async def read_figures(documents: Documents, sku: str) -> Figures:
-    """Figures of version 0 when the SKU is unknown."""
-    try:
-        stored = await documents.read(CONTAINER, sku, STOCK)
-    except DocumentNotFound:
-        return Figures(sku)
-    return figures(stored.item)
-
-
-def figures(item: JsonObject) -> Figures:
-    """Raises KeyError or TypeError for what is not a stock document."""
-    sku = item["sku"]
-    if not isinstance(sku, str) or not sku:
-        raise TypeError("sku: must be a non-empty string")
-    return Figures(sku, *(_count(item, field) for field in _COUNTS))
-
-
-_COUNTS = ("received", "adjusted", "available", "held", "shipped", "movements", "version")
-
-
-def _count(item: JsonObject, field: str) -> int:
-    value = item[field]
-    if not isinstance(value, int) or isinstance(value, bool):
-        raise TypeError(f"{field}: must be a whole number")
-    return value
-
-
-def stock_item(stock: Figures) -> JsonObject:
-    return {
-        "id": STOCK,
-        "sku": stock.sku,
-        "kind": "stock",
-        "received": stock.received,
-        "adjusted": stock.adjusted,
-        "available": stock.available,
-        "held": stock.held,
-        "shipped": stock.shipped,
-        "movements": stock.movements,
-        "version": stock.version,
-    }
 
 
 def movement_item(sku: str, number: int, quantity: int, reason: str | None, now: datetime) -> JsonObject:
@@ -158,7 +99,7 @@ async def release(documents: Documents, order_id: str, sku: str, quantity: int, 
                 CONTAINER,
                 sku,
                 [
-                    _end_hold(order_id, "released", "held"),
+                    _released(order_id),
                     Patch(
                         STOCK,
                         (
@@ -188,7 +129,7 @@ async def commit(documents: Documents, order_id: str, sku: str, quantity: int, n
             CONTAINER,
             sku,
             [
-                _end_hold(order_id, "committed", "held"),
+                _committed(order_id, "held", now),
                 Patch(
                     STOCK,
                     (Increment("held", -quantity), Increment("shipped", quantity), Increment("version", 1)),
@@ -197,6 +138,42 @@ async def commit(documents: Documents, order_id: str, sku: str, quantity: int, n
         )
     except (PreconditionFailed, DocumentNotFound):
         await _commit_without_hold(documents, order_id, sku, quantity, now)
+
+
+async def take_back(
+    documents: Documents,
+    order_id: str,
+    return_id: str,
+    sku: str,
+    restocked: int,
+    written_off: int,
+    now: datetime,
+) -> None:
+    """Goods that were shipped have come back, to be sold again or not. One request, once per return."""
+    came_back: JsonObject = {
+        "id": f"return:{return_id}",
+        "sku": sku,
+        "kind": "return",
+        "order_id": order_id,
+        "return_id": return_id,
+        "restocked": restocked,
+        "written_off": written_off,
+        "time": now.isoformat(),
+    }
+    booked = Patch(
+        STOCK,
+        (
+            Increment("available", restocked),
+            Increment("returned", restocked + written_off),
+            Increment("written_off", written_off),
+            Increment("movements", 1),
+            Increment("version", 1),
+        ),
+    )
+    try:
+        await documents.batch(CONTAINER, sku, [Create(came_back), booked])
+    except DocumentConflict:
+        return
 
 
 async def _commit_without_hold(
@@ -217,9 +194,9 @@ async def _commit_without_hold(
         stock = await read_figures(documents, sku)
         short = max(0, quantity - stock.available)
         operations: list[WriteOperation] = [
-            Create(_hold_item(order_id, sku, quantity, "committed", now))
+            Create(_committed_item(order_id, sku, quantity, now))
             if state == "absent"
-            else _end_hold(order_id, "committed", "released"),
+            else _committed(order_id, "released", now),
             *_book_shipment(stock, quantity, short),
         ]
         if short:
@@ -271,10 +248,28 @@ def _hold_item(order_id: str, sku: str, quantity: int, state: str, expires_at: d
     return item
 
 
-def _end_hold(order_id: str, state: str, only_from: str) -> Patch:
+def _committed_item(order_id: str, sku: str, quantity: int, now: datetime) -> JsonObject:
+    item = _hold_item(order_id, sku, quantity, "committed", now)
+    return {**item, "ttl": SHIPPED_TTL_S, "time": now.isoformat()}
+
+
+def _released(order_id: str) -> Patch:
     return Patch(
         _hold_id(order_id),
-        (SetField("state", state), SetField("ttl", TOMBSTONE_TTL_S)),
+        (SetField("state", "released"), SetField("ttl", TOMBSTONE_TTL_S)),
+        (Where("state", "=", "held"),),
+    )
+
+
+def _committed(order_id: str, only_from: str, now: datetime) -> Patch:
+    """With the time, by which the SKU's history finds it."""
+    return Patch(
+        _hold_id(order_id),
+        (
+            SetField("state", "committed"),
+            SetField("ttl", SHIPPED_TTL_S),
+            SetField("time", now.isoformat()),
+        ),
         (Where("state", "=", only_from),),
     )
 

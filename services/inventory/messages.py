@@ -58,3 +58,43 @@ class Release:
 @dataclass(frozen=True, slots=True)
 class Released:
     order_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class RestockLine:
+    """What came back of one SKU: pieces that can be sold again, and pieces that cannot."""
+
+    sku: Id
+    restocked: Annotated[Quantity, Field(ge=0)]
+    written_off: Annotated[Quantity, Field(ge=0)]
+
+
+@contract("inventory.restock")
+@dataclass(frozen=True, slots=True)
+class Restock:
+    """Take back goods of an order that were shipped. `lines`, one per SKU, are what the inspection found."""
+
+    order_id: Id
+    return_id: Id
+    lines: tuple[RestockLine, ...]
+
+
+@contract("inventory.restocked")
+@dataclass(frozen=True, slots=True)
+class Restocked:
+    order_id: str
+    return_id: str
+
+
+@contract("inventory.restock_refused")
+@dataclass(frozen=True, slots=True)
+class RestockRefused:
+    """`reason` is `not_shipped` or `more_than_shipped` (less what came back before); nothing was booked.
+
+    `sku` is the first that breaks the rule, empty when nothing of the order was shipped.
+    """
+
+    order_id: str
+    return_id: str
+    reason: str
+    sku: str

@@ -4,14 +4,17 @@
     reserving -> rejecting -> rejected
     reserving | reserved -> releasing -> released          (released and rejected may still become committed)
 
-Whoever takes the document out of motion (`...ing`) also records the reply of each command that was noted on
-it. Every move is guarded by the ETag: a delivery that
-lost a race reads the document again and goes on from what it finds.
+What came back of a committed one is noted under `returns`, each: noted -> booked, or refused at once.
 
-`due_at` is when the timer must look at it (a hold expires, or a motion is overdue); at an end there is none.
+Whoever takes the document out of motion (`...ing`) also records the reply of each command that was noted on
+it; whoever has booked a return, that of its command. Every move is guarded by the ETag: a delivery that lost
+a race reads the document again and goes on from what it finds.
+
+`due_at` is when the timer must look at it (a hold expires, or a motion or a return is overdue); at an end
+there is none.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
@@ -21,8 +24,18 @@ from core.contracts import contract_name
 from core.documents import DocumentConflict, DocumentNotFound, Documents, PreconditionFailed, Stored
 from core.envelope import Envelope, from_object, reply_to, to_json
 from core.json import Json, JsonObject
-from services.inventory.ledger import Refusal
-from services.inventory.messages import Rejected, Release, Released, Reserve, Reserved, ReserveLine
+from services.inventory.ledger import SHIPPED_TTL_S, Refusal
+from services.inventory.messages import (
+    Rejected,
+    Release,
+    Released,
+    Reserve,
+    Reserved,
+    ReserveLine,
+    Restocked,
+    RestockLine,
+    RestockRefused,
+)
 
 RESERVE = contract_name(Reserve)
 RELEASE = contract_name(Release)
@@ -33,7 +46,7 @@ OVERDUE_AFTER = timedelta(minutes=10)
 """Longer than one delivery may take; after that a timer finishes what is in motion."""
 
 RETENTION_S = 30 * 86400
-"""How long the inbox outlives the order's last command, which is one of the order's last steps."""
+"""How long the inbox outlives the last command of an order that was not shipped."""
 
 
 class Status(StrEnum):
@@ -57,11 +70,29 @@ class Refused:
 
 @dataclass(frozen=True, slots=True)
 class Noted:
-    """A command that was seen. `reply` is None until the reservation has come to rest."""
+    """A command that was seen. `reply` is None until what it asks for has come to rest.
+
+    `return_id` is that of a restock.
+    """
 
     type: str
     traceparent: str
     reply: Envelope | None = None
+    return_id: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Return:
+    """What came back. `refused` is (reason, SKU) when the rules forbid it; else it is in the ledger once
+    `booked`."""
+
+    lines: tuple[RestockLine, ...]
+    refused: tuple[str, str] | None = None
+    booked: bool = False
+
+    @property
+    def is_open(self) -> bool:
+        return self.refused is None and not self.booked
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,6 +108,7 @@ class Reservation:
     expires_at: datetime | None = None
     refused: Refused | None = None
     commands: Mapping[str, Noted] = field(default_factory=dict)
+    returns: Mapping[str, Return] = field(default_factory=dict)
     due_at: datetime | None = None
     etag: str | None = None
 
@@ -88,8 +120,12 @@ class Reservation:
         noted = self.commands.get(command_id)
         return None if noted is None else noted.reply
 
-    def note(self, command: Envelope) -> "Reservation":
-        noted = Noted(command.type, command.traceparent)
+    @property
+    def open_returns(self) -> Sequence[str]:
+        return [return_id for return_id, one in self.returns.items() if one.is_open]
+
+    def note(self, command: Envelope, return_id: str = "") -> "Reservation":
+        noted = Noted(command.type, command.traceparent, return_id=return_id)
         return replace(self, commands={**self.commands, command.id: noted})
 
 
@@ -132,20 +168,23 @@ def _completed(reservation: Reservation, now: datetime) -> Reservation:
     """With what follows from the status: the replies and when the timer is due."""
     if reservation.in_motion:
         return replace(reservation, due_at=now + OVERDUE_AFTER)
+    open_returns = reservation.open_returns
     commands = {
         command_id: noted
-        if noted.reply is not None
+        if noted.reply is not None or noted.return_id in open_returns
         else replace(noted, reply=_reply(reservation, command_id, noted, now))
         for command_id, noted in reservation.commands.items()
     }
     due_at = reservation.expires_at if reservation.status is Status.RESERVED else None
+    if open_returns:
+        due_at = now + OVERDUE_AFTER
     return replace(reservation, commands=commands, due_at=due_at)
 
 
 def _reply(reservation: Reservation, command_id: str, noted: Noted, now: datetime) -> Envelope:
     return reply_to(
         command_id,
-        _answer(reservation, noted.type),
+        _answer_return(reservation, noted.return_id) if noted.return_id else _answer(reservation, noted.type),
         source="inventory",
         order_id=reservation.order_id,
         time=now,
@@ -164,6 +203,13 @@ def _answer(reservation: Reservation, command_type: str) -> Reserved | Rejected 
         return Reserved(reservation.order_id)
     refused = reservation.refused or Refused(Refusal.RELEASED, "")
     return Rejected(reservation.order_id, refused.reason, refused.sku)
+
+
+def _answer_return(reservation: Reservation, return_id: str) -> Restocked | RestockRefused:
+    refused = reservation.returns[return_id].refused
+    if refused is None:
+        return Restocked(reservation.order_id, return_id)
+    return RestockRefused(reservation.order_id, return_id, *refused)
 
 
 def from_stored(stored: Stored) -> Reservation:
@@ -186,8 +232,13 @@ def from_item(item: JsonObject) -> Reservation:
                 cast(str, noted["type"]),
                 cast(str, noted["traceparent"]),
                 None if noted["reply"] is None else from_object(noted["reply"]),
+                cast(str, noted.get("return_id", "")),
             )
             for command_id, noted in cast(dict[str, JsonObject], item["commands"]).items()
+        },
+        returns={
+            return_id: _return(one)
+            for return_id, one in cast(dict[str, JsonObject], item.get("returns", {})).items()
         },
         due_at=_time(item.get("due_at")),
         etag=cast(str, item["_etag"]),
@@ -208,20 +259,48 @@ def _to_item(reservation: Reservation) -> JsonObject:
                 "type": noted.type,
                 "traceparent": noted.traceparent,
                 "reply": None if noted.reply is None else cast(Json, to_json(noted.reply)),
+                **({"return_id": noted.return_id} if noted.return_id else {}),
             }
             for command_id, noted in reservation.commands.items()
         },
     }
+    if reservation.returns:
+        item["returns"] = {return_id: _return_item(one) for return_id, one in reservation.returns.items()}
     if reservation.due_at is not None:
         item["due_at"] = timestamp(reservation.due_at)
-    elif _ended(reservation):
+    elif reservation.status is Status.COMMITTED:
+        item["ttl"] = SHIPPED_TTL_S
+    elif has_ended(reservation):
         item["ttl"] = RETENTION_S
     return item
 
 
-def _ended(reservation: Reservation) -> bool:
-    """No command of the order is to come. One that expired is still open: its release, or its goods, may
-    come."""
+def _return(item: JsonObject) -> Return:
+    lines = cast(list[JsonObject], item["lines"])
+    refused = cast(list[str] | None, item["refused"])
+    return Return(
+        lines=tuple(
+            RestockLine(cast(str, line["sku"]), cast(int, line["restocked"]), cast(int, line["written_off"]))
+            for line in lines
+        ),
+        refused=None if refused is None else (refused[0], refused[1]),
+        booked=cast(bool, item["booked"]),
+    )
+
+
+def _return_item(one: Return) -> JsonObject:
+    return {
+        "lines": [
+            {"sku": line.sku, "restocked": line.restocked, "written_off": line.written_off}
+            for line in one.lines
+        ],
+        "refused": None if one.refused is None else list(one.refused),
+        "booked": one.booked,
+    }
+
+
+def has_ended(reservation: Reservation) -> bool:
+    """Nothing but returns is to come. One that expired is still open: its release, or its goods, may come."""
     if reservation.status is Status.RELEASED:
         return any(noted.type == RELEASE for noted in reservation.commands.values())
     return reservation.status in {Status.REJECTED, Status.COMMITTED}

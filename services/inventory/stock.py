@@ -14,22 +14,15 @@ from core.documents import (
     Where,
     WriteOperation,
 )
-from services.inventory.ledger import (
-    CONTAINER,
-    STOCK,
-    Figures,
-    figures,
-    movement_item,
-    read_figures,
-    stock_item,
-)
+from services.inventory.figures import CONTAINER, STOCK, Figures, figures, read_figures, stock_item
+from services.inventory.ledger import movement_item
 
 MAX_ON_HAND = 1_000_000_000
 
 
 @dataclass(frozen=True, slots=True)
 class StockLevel:
-    """on_hand = available + held; received + adjusted = on_hand + shipped."""
+    """on_hand = available + held; received + adjusted = on_hand + (shipped - returned) + written_off."""
 
     sku: str
     on_hand: int
@@ -38,6 +31,8 @@ class StockLevel:
     shipped: int
     received: int
     adjusted: int
+    returned: int
+    written_off: int
     version: int
 
 
@@ -111,7 +106,7 @@ async def _book(
         write: WriteOperation = Create(stock_item(first))
     else:
         # Holds and releases leave what is on hand as it is, so they need not disturb a count of a busy SKU:
-        # only another movement or a shipment since the reading does.
+        # only another movement, a return among them, or a shipment since the reading does.
         write = Patch(
             STOCK,
             (
@@ -144,5 +139,7 @@ def stock_level(stock: Figures) -> StockLevel:
         shipped=stock.shipped,
         received=stock.received,
         adjusted=stock.adjusted,
+        returned=stock.returned,
+        written_off=stock.written_off,
         version=stock.version,
     )

@@ -1,6 +1,7 @@
 """The read container `stock-levels`: one row per SKU, with the figures of its stock document.
 
-{"id": sku, "sku", "on_hand", "available", "held", "shipped", "received", "adjusted", "version"}
+{"id": sku, "sku", "on_hand", "available", "held", "shipped", "received", "adjusted", "version"},
+and "returned", "written_off" when anything came back.
 """
 
 from typing import cast
@@ -16,8 +17,8 @@ from core.documents import (
 )
 from core.json import JsonObject
 from core.read_models import Key, ReadModel
-from services.inventory import ledger
-from services.inventory.ledger import Figures
+from services.inventory import figures
+from services.inventory.figures import Figures
 
 CONTAINER = "stock-levels"
 
@@ -25,7 +26,7 @@ CONTAINER = "stock-levels"
 def read_figures(item: JsonObject) -> Figures:
     """A stock document as a change feed gives it. Raises BrokenStream."""
     try:
-        return ledger.figures(item)
+        return figures.figures(item)
     except (KeyError, TypeError) as error:
         raise BrokenStream(f"stock of {item.get('sku')}: {error}") from error
 
@@ -50,7 +51,8 @@ async def project(documents: Documents, stock: Figures) -> None:
 
 
 def _row(stock: Figures) -> JsonObject:
-    return {
+    """What a SKU never had it has no field for: most changes are of such SKUs, and each field costs."""
+    row: JsonObject = {
         "id": stock.sku,
         "sku": stock.sku,
         "on_hand": stock.on_hand,
@@ -61,11 +63,14 @@ def _row(stock: Figures) -> JsonObject:
         "adjusted": stock.adjusted,
         "version": stock.version,
     }
+    if stock.returned:
+        row |= {"returned": stock.returned, "written_off": stock.written_off}
+    return row
 
 
 async def _truth(documents: Documents, key: Key) -> JsonObject | None:
     try:
-        stored = await documents.read(ledger.CONTAINER, key.id, ledger.STOCK)
+        stored = await documents.read(figures.CONTAINER, key.id, figures.STOCK)
     except DocumentNotFound:
         return None
     return _row(read_figures(stored.item)) if key.id == key.partition else None
@@ -82,7 +87,7 @@ def _row_key(item: JsonObject) -> Key:
 STOCK_LEVELS = ReadModel(
     name="stock",
     container=CONTAINER,
-    source=ledger.CONTAINER,
+    source=figures.CONTAINER,
     where=(Where("kind", "=", "stock"),),
     source_key=_key,
     row_key=_row_key,

@@ -30,7 +30,7 @@ def tables() -> list[list[list[str]]]:
         if not inside:
             found.append([])
             inside = True
-        found[-1].append([cell.strip().strip("`") for cell in line.strip("|").split("|")])
+        found[-1].append([cell.strip().replace("`", "") for cell in line.strip("|").split("|")])
     return [rows[2:] for rows in found]
 
 
@@ -43,14 +43,15 @@ def row(step: Step, call: Call) -> list[str]:
 
 
 def test_the_commands_are_those_of_the_saga() -> None:
-    commands, _ = tables()
+    commands, _, _ = tables()
     wanted = [row(step, step.do) for step in ORDER_SAGA] + [row(step, step.undo) for step in ORDER_SAGA]
     assert commands == wanted
 
 
-def test_every_registered_message_is_in_the_table() -> None:
-    commands, _ = tables()
+def test_every_registered_message_is_in_a_table() -> None:
+    commands, of_parts, _ = tables()
     named = {cell for line in commands for cell in line[:1] + line[2:4]} - {"-"}
+    named |= {name for command, _, replies in of_parts for name in (command, *replies.split(", "))}
     services = ("inventory.", "payments.", "shipping.")
     messages = {
         name
@@ -61,7 +62,7 @@ def test_every_registered_message_is_in_the_table() -> None:
 
 
 def test_the_events_are_those_of_an_order() -> None:
-    _, events = tables()
+    _, _, events = tables()
     registered = {name for name, _ in contracts() if name.startswith("orders.")}
     assert {name for name, _ in events} == registered
     assert {name for name, published in events if published == "yes"} == PUBLISHED
@@ -84,4 +85,6 @@ def test_the_settings_that_the_text_names_are_there() -> None:
 
 def test_each_queue_of_a_command_is_in_the_topology() -> None:
     namespace = json.loads((ROOT / "topology" / "servicebus.json").read_text())["UserConfig"]["Namespaces"][0]
+    _, of_parts, _ = tables()
+    assert all(queue == QUEUES[command.partition(".")[0]] for command, queue, _ in of_parts)
     assert set(QUEUES.values()) <= {queue["Name"] for queue in namespace["Queues"]}

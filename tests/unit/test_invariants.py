@@ -115,6 +115,18 @@ def movement(sku: str, number: int, quantity: int, reason: str | None = None) ->
     }
 
 
+def came_back(id: str, order_id: str, sku: str, restocked: int, written_off: int) -> dict[str, Any]:
+    return {
+        "id": f"return:{id}",
+        "sku": sku,
+        "kind": "return",
+        "order_id": order_id,
+        "return_id": id,
+        "restocked": restocked,
+        "written_off": written_off,
+    }
+
+
 def charge(id: str, order_id: str, status: str) -> dict[str, Any]:
     return {"id": id, "kind": "charge", "order_id": order_id, "status": status, "amount": 550}
 
@@ -124,7 +136,8 @@ def shipment(order_id: str) -> dict[str, Any]:
 
 
 def sound() -> Documents:
-    """One completed and one cancelled order of SKUs A and B; 10 of each were received, 1 of A got lost."""
+    """One completed and one cancelled order of SKUs A and B; 10 of each were received, 1 of A got lost, 2 of
+    B came back, one of them broken."""
     return {
         "orders": [
             *completed_order("good"),
@@ -139,17 +152,34 @@ def sound() -> Documents:
             movement("A", 2, -1, "lost"),
             hold("good", "A", 1, "committed"),
             hold("bad", "A", 1, "released"),
-            stock("B", received=10, adjusted=0, available=7, held=0, shipped=3, version=4),
+            stock(
+                "B",
+                received=10,
+                adjusted=0,
+                available=8,
+                held=0,
+                shipped=3,
+                returned=2,
+                written_off=1,
+                version=5,
+            ),
             movement("B", 1, 10),
             hold("good", "B", 3, "committed"),
             hold("bad", "B", 3, "released"),
+            came_back("good-r1", "good", "B", 1, 1),
         ],
         "stock-levels": [
             {"id": "A", "sku": "A", "available": 8, "held": 0, "shipped": 1},
-            {"id": "B", "sku": "B", "available": 7, "held": 0, "shipped": 3},
+            {"id": "B", "sku": "B", "available": 8, "held": 0, "shipped": 3, "returned": 2, "written_off": 1},
         ],
         "reservations": [
-            reservation("good", "committed", reserve="reserved"),
+            {
+                **reservation("good", "committed", reserve="reserved"),
+                "commands": {
+                    **reservation("good", "committed", reserve="reserved")["commands"],
+                    "good:inventory.restock:good-r1": {"reply": {"type": "inventory.restocked"}},
+                },
+            },
             reservation("bad", "released", reserve="reserved", release="released"),
         ],
         "payments": [
@@ -277,6 +307,31 @@ FALSIFIED: dict[str, tuple[int, str, Falsify]] = {
         lambda d: item(d, "inventory", "hold:bad", "B").update(state="held"),
     ),
     "a hold of no order": (2, "A", lambda d: d["inventory"].append(hold("ghost", "A", 1, "released"))),
+    "a return that is not in the figures": (
+        2,
+        "B",
+        lambda d: item(d, "inventory", "stock", "B").update(available=7, returned=1),
+    ),
+    "goods that came back and were neither restocked nor written off": (
+        2,
+        "B",
+        lambda d: item(d, "inventory", "stock", "B").update(available=7),
+    ),
+    "a write-off that no return asked for": (
+        2,
+        "B",
+        lambda d: item(d, "inventory", "stock", "B").update(available=7, written_off=2),
+    ),
+    "more returned than was shipped": (
+        2,
+        "B",
+        lambda d: item(d, "inventory", "hold:good", "B").update(quantity=1),
+    ),
+    "a return of an order that was not shipped": (
+        2,
+        "B",
+        lambda d: item(d, "inventory", "return:good-r1").update(order_id="bad"),
+    ),
     "a second charge": (3, "good", lambda d: d["sandbox"].append(charge("charge:again", "good", "refunded"))),
     "a refund that did not happen": (
         3,
@@ -317,6 +372,11 @@ FALSIFIED: dict[str, tuple[int, str, Falsify]] = {
     ),
     "a stale list": (5, "good", lambda d: item(d, "order-list", "good").update(status="created")),
     "a stale snapshot": (5, "good", lambda d: item(d, "orders", "snapshot", "good").update(version=5)),
+    "stock levels that know of no return": (
+        5,
+        "B",
+        lambda d: item(d, "stock-levels", "B").pop("written_off"),
+    ),
     "stale stock levels": (5, "A", lambda d: item(d, "stock-levels", "A").update(available=9)),
     "a SKU without a level": (5, "B", lambda d: d["stock-levels"].pop()),
     "a command without an outcome": (6, "good:payments.charge", lambda d: d["payments"].pop(0)),
@@ -337,6 +397,13 @@ FALSIFIED: dict[str, tuple[int, str, Falsify]] = {
         "bad:inventory.release",
         lambda d: d["reservations"][1].update(
             commands=reservation("bad", "releasing", reserve="reserved", release=None)["commands"]
+        ),
+    ),
+    "a return that was not answered": (
+        6,
+        "good:inventory.restock:good-r1",
+        lambda d: d["reservations"][0]["commands"].update(
+            {"good:inventory.restock:good-r1": {"reply": None}}
         ),
     ),
     "an outcome of a command that no order sent": (

@@ -1,4 +1,5 @@
-"""Several orders, few SKUs, little stock: commands, shipments, counts, timers and crashes in any order."""
+"""Several orders, few SKUs, little stock: commands, shipments, returns, counts, timers and crashes in any
+order."""
 
 import asyncio
 from datetime import timedelta
@@ -9,6 +10,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, pr
 
 from core.documents import Query, Where
 from services.inventory import handlers, reservation
+from services.inventory.returns import NotYetShipped
 from services.inventory.stock import BelowHeld, set_on_hand
 from tests.fakes import START, FakeDocuments
 from tests.inventory_support import (
@@ -20,6 +22,7 @@ from tests.inventory_support import (
     gate,
     release,
     reserve,
+    restock,
     step,
 )
 
@@ -39,6 +42,7 @@ class Ledger(RuleBasedStateMachine):
         self.replies = Replies()
         self.running = []
         self.delivered = {}
+        self.returns = {}
         self.shipped = set()
         self.now = START
 
@@ -59,6 +63,17 @@ class Ledger(RuleBasedStateMachine):
     def ship(self, order):
         self.shipped.add(order)
         self._start(self._commit(order))
+
+    @rule(
+        order=st.sampled_from(["ord-1", "ord-2"]),
+        number=st.integers(1, 3),
+        sku=st.sampled_from("ac"),
+        pieces=st.tuples(st.integers(0, 2), st.integers(0, 1)),
+    )
+    def send_back(self, order, number, sku, pieces):
+        wanted = restock(order, number, {sku: pieces})
+        wanted = self.returns.setdefault(wanted.id, wanted)
+        self._start(self._restock(wanted))
 
     @rule()
     def run_the_timer(self):
@@ -109,8 +124,10 @@ class Ledger(RuleBasedStateMachine):
             self._run(self._commit(order))
             states = {item["status"] for item in self.documents.items("reservations", order) if item["lines"]}
             assert states <= {"committed"}
+        for wanted in self.returns.values():
+            self._run(self._restock(wanted))
         check_at_rest(self.documents)
-        assert self.replies.of.keys() == self.delivered.keys()
+        assert self.delivered.keys() <= self.replies.of.keys() <= self.delivered.keys() | self.returns.keys()
         for order in ORDERS:
             if {f"{order}:inventory.release", f"{order}:inventory.reserve"} <= self.delivered.keys():
                 (item,) = self.documents.items("reservations", order)
@@ -132,6 +149,12 @@ class Ledger(RuleBasedStateMachine):
         try:
             await handlers.commit(self.documents, order, self.now)
         except handlers.UnknownReservation:
+            return
+
+    async def _restock(self, wanted):
+        try:
+            await delivery(self.documents, wanted, self.replies, self.now)
+        except NotYetShipped:
             return
 
     async def _count(self, sku, count):

@@ -10,7 +10,7 @@ from core.decider import BrokenStream
 from core.documents import Documents
 from core.json import JsonObject
 from core.resilience import retry_transient
-from services.inventory.ledger import CONTAINER, Figures
+from services.inventory.figures import CONTAINER, Figures
 from services.inventory.stock_projection import project, read_figures
 from triggers.change_feed.feed import on_changes
 from triggers.change_feed.parking import POISON, Poison, park
