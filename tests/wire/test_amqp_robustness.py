@@ -31,6 +31,7 @@ from tests.wire.raw_peer import (
     SASL_HEADER,
     SENDER,
     Closed,
+    RawPeer,
     connected,
     message,
     performative,
@@ -76,6 +77,7 @@ async def fragile(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Wir
         idle_s=0.3,
         stalled_s=0.5,
         work_bytes=300_000,
+        partial_bytes=400_000,
         unread_bytes=50_000,
         max_unread_bytes=2_000_000,
     )
@@ -243,10 +245,35 @@ class TestMany:
             assert shared.held(queue) == []
         resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
 
-    async def test_links_and_handles_are_bounded(self, shared: Wire) -> None:
-        async with ready(shared.amqp.port, shared.keys.servicebus_key) as peer:
-            await peer.attach(255, RECEIVER, "queue-1")
-            assert (await peer.hear_until(END)).condition == "amqp:session:handle-in-use"
+    async def test_handles_are_bounded(self, peer: RawPeer) -> None:
+        await peer.attach(255, RECEIVER, "queue-1")
+        assert (await peer.hear_until(END)).condition == "amqp:session:handle-in-use"
+
+    async def test_links_are_bounded_over_all_sessions(
+        self, peer: RawPeer, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr("emulator.wire.amqp.connection._MAX_LINKS", 12)
+        await peer.begin(channel=1)
+        for handle in range(5):  # beside the two of $cbs
+            for channel in (0, 1):
+                await peer.attached(handle, RECEIVER, "queue-1", channel=channel)
+        await peer.attach(5, RECEIVER, "queue-1", channel=1)
+        heard = await peer.until_closed()
+        assert (heard[-1].code, heard[-1].condition) == (CLOSE, "amqp:resource-limit-exceeded")
+
+    async def test_unfinished_messages_are_bounded_over_all_links(self, fragile: Wire) -> None:
+        async with ready(fragile.amqp.port, fragile.keys.servicebus_key) as peer:
+            for handle in range(3):
+                await peer.attached(handle, SENDER, "queue-0")
+            for handle in range(3):
+                await peer.write(peer.transfer_frame(handle, b"x" * 60_000, more=True))
+                more = performative(
+                    TRANSFER, Uint(handle), None, None, None, None, True, payload=b"x" * 60_000
+                )
+                await peer.write(more * 2)
+            heard = await peer.until_closed()
+            assert (heard[-1].code, heard[-1].condition) == (CLOSE, "amqp:resource-limit-exceeded")
+        await still_served(fragile)
 
 
 async def test_a_server_that_stops_tells_its_peers(tmp_path: Path) -> None:
