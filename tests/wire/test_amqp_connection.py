@@ -1,4 +1,4 @@
-"""What the real SDK makes of the endpoint's connections: what it is told, windows, limits, silence, the end."""
+"""What the real SDK makes of the endpoint's connections: what it is told, windows, limits, silence."""
 
 import asyncio
 from pathlib import Path
