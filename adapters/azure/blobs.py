@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from azure.core.exceptions import (
     HttpResponseError,
@@ -31,6 +31,7 @@ from core.blobs import (
 
 if TYPE_CHECKING:
     from azure.core.credentials_async import AsyncTokenCredential
+    from azure.core.pipeline.transport import AsyncHttpTransport
 
 CONTAINER: Final = "orderflow"
 
@@ -41,14 +42,23 @@ _CLOCKS_DIFFER = timedelta(minutes=5)
 _TRANSIENT = frozenset({408, 429, 500, 502, 503, 504})
 
 
-def blob_client(connection: Connection, credential: AsyncTokenCredential | None = None) -> BlobServiceClient:
-    """To be closed by the caller. `credential` is for a connection without a connection string."""
+def blob_client(
+    connection: Connection,
+    credential: AsyncTokenCredential | None = None,
+    transport: AsyncHttpTransport[Any, Any] | None = None,
+) -> BlobServiceClient:
+    """To be closed by the caller. `credential` is for a connection without a connection string; `transport`
+    is the SDK's own when none is given.
+    """
     # Whoever asks repeats transient errors (core/resilience.py).
+    given: dict[str, Any] = {"retry_total": 0}
+    if transport is not None:
+        given["transport"] = transport
     if connection.connection_string is not None:
-        return BlobServiceClient.from_connection_string(connection.connection_string, retry_total=0)
+        return BlobServiceClient.from_connection_string(connection.connection_string, **given)
     if credential is None:
         raise ValueError("credential: must be given with a connection that has no connection string")
-    return BlobServiceClient(connection.endpoint, credential, retry_total=0)
+    return BlobServiceClient(connection.endpoint, credential, **given)
 
 
 async def create_container(client: BlobServiceClient, container: str = CONTAINER) -> bool:

@@ -16,6 +16,9 @@ from core.blobs import (
 from emulator import engines
 from emulator.blobs import BlobsEngine
 
+CONTAINER = "orderflow"
+"""As in topology/storage.json."""
+
 
 def _current() -> BlobsEngine:
     return engines.current().blobs
@@ -31,12 +34,12 @@ class EmbeddedBlobs(Blobs):
         check_name(name)
         check_content_type(content_type)
         with _errors_of_the_port():
-            self._engine().put(name, content, content_type)
+            self._engine().put(CONTAINER, name, content, content_type)
 
     async def get(self, name: str) -> Blob:
         check_name(name)
         with _errors_of_the_port():
-            found = self._engine().get(name)
+            found = self._engine().get(CONTAINER, name)
         if found is None:
             raise BlobNotFound(f"there is no blob {name!r}")
         return Blob(found.content, found.content_type)
@@ -45,7 +48,7 @@ class EmbeddedBlobs(Blobs):
         check_name(name)
         check_seconds(seconds)
         with _errors_of_the_port():
-            return self._engine().read_url(name, seconds)
+            return self._engine().read_url(CONTAINER, name, seconds)
 
 
 @contextmanager

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,6 +25,7 @@ class App:
     routes: Routes
     queues: Topology
     containers: dict[str, Container]
+    blob_containers: tuple[str, ...] = ()
 
     @property
     def is_durable(self) -> bool:
@@ -41,8 +43,9 @@ def load_app(directory: Path) -> App:
     load_local_settings(directory)
     limits = read_limits(directory)
     queues, containers = _topology(directory / "topology")
+    blob_containers = _blob_containers(directory / "topology" / "storage.json")
     functions = index(directory, os.environ.get("PYTHON_SCRIPT_FILE_NAME", SCRIPT))
-    return App(functions, limits, Routes(functions, limits.route_prefix), queues, containers)
+    return App(functions, limits, Routes(functions, limits.route_prefix), queues, containers, blob_containers)
 
 
 def _topology(directory: Path) -> tuple[Topology, dict[str, Container]]:
@@ -53,3 +56,16 @@ def _topology(directory: Path) -> tuple[Topology, dict[str, Container]]:
     except (TopologyError, CosmosTopologyError) as error:
         raise AppRefused(str(error)) from None
     return queues, containers
+
+
+def _blob_containers(path: Path) -> tuple[str, ...]:
+    """{"blobContainers": [names]}"""
+    if not path.is_file():
+        return ()
+    try:
+        names = json.loads(path.read_text(encoding="utf-8"))["blobContainers"]
+    except (ValueError, KeyError, TypeError) as error:
+        raise AppRefused(f"{path}: must be an object with the list blobContainers ({error!r})") from None
+    if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
+        raise AppRefused(f"{path}: blobContainers must be a list of names")
+    return tuple(names)

@@ -50,7 +50,7 @@ class Instance:
             clock=clock,
             random=random,
             metrics=metrics,
-            blobs=BlobsEngine(store.path.with_name(blobs.FILE), clock, options.base_url),
+            blobs=BlobsEngine(store.path.with_name(blobs.FILE), clock, options.base_url, app.blob_containers),
         )
         try:
             self.host = FunctionsHost(app, self.engines, os.environ, options)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import sqlite3
 from collections.abc import Mapping
 from contextvars import Context
 from dataclasses import dataclass
@@ -22,6 +23,7 @@ from emulator.host.settings import resolve
 from emulator.host.timer_trigger import Schedule, TimerTrigger
 from emulator.http import HttpAnswer
 from emulator.servicebus.entities import paths
+from emulator.wire import storage
 
 DURABLE_PATH = "/runtime/webhooks/durabletask/"
 
@@ -39,6 +41,8 @@ class HostOptions:
     """How soon work is found of which nobody was told: the net under wake-ups, which processes may lose."""
     fast_timestamps: bool = True
     in_process_rpc: bool = True
+    storage_key: str | None = None
+    """Of the Blob Storage endpoint, in base64; None when there is none."""
 
 
 class FunctionsHost:
@@ -49,6 +53,8 @@ class FunctionsHost:
         self._settings = settings
         self._options = options
         self._durable: DurableEngine | None = None
+        key = options.storage_key
+        self._storage = None if key is None else storage.BlobStorage(engines.blobs, key, engines.clock)
         self._scanner: asyncio.Task[None] | None = None
         self.invocations = Invocations(engines.random)
         self.invoker = DurableInvoker(app.functions, self.invocations)
@@ -82,13 +88,24 @@ class FunctionsHost:
             return await self._durable.handle_http(method, parts.path, query, headers, body)
         match = self._app.routes.find(method, parts.path)
         if match is None:
-            if parts.path.startswith(blobs.PATH):
-                return self._engines.blobs.answer(method, parts.path, parts.query)
-            return HttpAnswer(404)
+            return self._read_or_store_a_file(method, url, headers, body)
         work = run_http_function(self.invocations, match, method=method, url=url, headers=headers, body=body)
         # In a context of its own: what a function leaves in its context variables must not meet the next
         # request of the same connection.
         return await asyncio.Task(work, loop=asyncio.get_running_loop(), context=Context(), eager_start=True)
+
+    def _read_or_store_a_file(
+        self, method: str, url: str, headers: Mapping[str, str], body: bytes
+    ) -> HttpAnswer:
+        parts = urlsplit(url)
+        try:
+            if parts.path.startswith(blobs.PATH):
+                return self._engines.blobs.answer(method, parts.path, parts.query)
+            if self._storage is not None and parts.path.startswith(storage.PATH):
+                return self._storage.answer(method, url, headers, body)
+        except sqlite3.Error as error:
+            return HttpAnswer(503, body=f"the blobs cannot be used: {error}".encode())
+        return HttpAnswer(404)
 
     async def drain(self) -> None:
         """Take no more work and finish what is in hand."""

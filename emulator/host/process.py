@@ -66,7 +66,8 @@ def _keys(options: ProcessOptions) -> WireKeys | None:
     if options.amqp_port is None or options.cosmos_port is None:
         return None
     keys = load_or_create(Path(options.state))
-    export(connection_settings(keys, options.host, options.amqp_port, options.cosmos_port), os.environ)
+    settings = connection_settings(keys, options.host, options.amqp_port, options.cosmos_port, options.port)
+    export(settings, os.environ)
     return keys
 
 
@@ -88,6 +89,7 @@ async def _serve(app: App, options: ProcessOptions, keys: WireKeys | None) -> No
             first_instance=options.number == 0,
             fast_timestamps=options.fast_timestamps,
             in_process_rpc=options.in_process_rpc,
+            storage_key=None if keys is None else keys.storage_key,
         ),
     )
     lag = LoopLag()

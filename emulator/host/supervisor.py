@@ -90,7 +90,7 @@ def _connection_settings(options: StartOptions, folder: StateFolder) -> dict[str
         keys = load_or_create(folder.path)
     except KeysError as error:
         raise CannotStart(2, str(error)) from None
-    return connection_settings(keys, options.host, options.amqp_port, options.cosmos_port)
+    return connection_settings(keys, options.host, options.amqp_port, options.cosmos_port, options.port)
 
 
 class _Supervisor:

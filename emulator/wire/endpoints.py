@@ -1,4 +1,4 @@
-"""Both wire endpoints of one emulator process."""
+"""The wire endpoints of one emulator process: AMQP and Cosmos DB. Blob Storage is on the functions' port."""
 
 from __future__ import annotations
 
@@ -9,10 +9,16 @@ from emulator.engines import Engines
 from emulator.wire.amqp.pipe import Limits
 from emulator.wire.amqp.server import AmqpServer
 from emulator.wire.cosmos.server import CosmosServer
-from emulator.wire.keys import WireKeys, cosmos_connection_string, servicebus_connection_string
+from emulator.wire.keys import (
+    WireKeys,
+    cosmos_connection_string,
+    servicebus_connection_string,
+    storage_connection_string,
+)
 
 SERVICEBUS_SETTING = "ServiceBusConnection"
 COSMOS_SETTING = "CosmosConnection"
+STORAGE_SETTING = "BlobConnection"
 
 _ANY = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104  (it is what the user may have asked for)
 """Where to connect to what listens on all addresses."""
@@ -54,12 +60,15 @@ async def start_endpoints(
     return Endpoints(amqp, cosmos)
 
 
-def connection_settings(keys: WireKeys, host: str, amqp_port: int, cosmos_port: int) -> dict[str, str]:
+def connection_settings(
+    keys: WireKeys, host: str, amqp_port: int, cosmos_port: int, http_port: int
+) -> dict[str, str]:
     """The settings with which an app reaches the endpoints, by the names that its triggers use."""
     host = _ANY.get(host, host)
     return {
         SERVICEBUS_SETTING: servicebus_connection_string(keys, host, amqp_port),
         COSMOS_SETTING: cosmos_connection_string(keys, host, cosmos_port),
+        STORAGE_SETTING: storage_connection_string(keys, host, http_port),
     }
 
 

@@ -9,6 +9,8 @@ import secrets
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+from emulator.wire.storage import ACCOUNT
+
 KEY_NAME = "RootManageSharedAccessKey"
 """The name of Service Bus's key; it may send, listen and manage."""
 
@@ -21,10 +23,11 @@ class KeysError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class WireKeys:
-    """Both in base64, of 32 and 64 bytes."""
+    """In base64, of 32, 64 and 64 bytes."""
 
     servicebus_key: str
     cosmos_key: str
+    storage_key: str
 
 
 def load_or_create(state: Path) -> WireKeys:
@@ -41,7 +44,9 @@ def load_or_create(state: Path) -> WireKeys:
         raise KeysError(f"{path}: {error.strerror}: give another --state, or make it usable") from error
     try:
         given = json.loads(text)
-        return WireKeys(_key(given, "servicebus_key", 32), _key(given, "cosmos_key", 64))
+        return WireKeys(
+            _key(given, "servicebus_key", 32), _key(given, "cosmos_key", 64), _key(given, "storage_key", 64)
+        )
     except ValueError as error:
         raise KeysError(f"{path}: {error}: delete it to have new keys made") from error
 
@@ -57,13 +62,20 @@ def cosmos_connection_string(keys: WireKeys, host: str, port: int) -> str:
     return f"AccountEndpoint=http://{_authority(host, port)}/;AccountKey={keys.cosmos_key};"
 
 
+def storage_connection_string(keys: WireKeys, host: str, port: int) -> str:
+    return (
+        f"DefaultEndpointsProtocol=http;AccountName={ACCOUNT};AccountKey={keys.storage_key};"
+        f"BlobEndpoint=http://{_authority(host, port)}/{ACCOUNT};"
+    )
+
+
 def _authority(host: str, port: int) -> str:
     return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
 
 
 def _create(path: Path) -> None:
     """Complete before it has its name, and never over another's: a link fails where a rename replaces."""
-    keys = WireKeys(_random_key(32), _random_key(64))
+    keys = WireKeys(_random_key(32), _random_key(64), _random_key(64))
     draft = path.with_name(f"{_FILE}.{os.getpid()}.{secrets.token_hex(4)}")
     descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
     try:

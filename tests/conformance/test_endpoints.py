@@ -105,7 +105,7 @@ async def test_every_container_of_the_topology_is_found_with_its_key(
 
 
 async def test_a_wrong_key_is_said(served: Served) -> None:
-    other = WireKeys("AAAA", "AAAA")
+    other = WireKeys("AAAA", "AAAA", "AAAA")
     settings = {
         "ServiceBusConnection": servicebus_connection_string(other, "127.0.0.1", served.amqp.port),
         "CosmosConnection": cosmos_connection_string(other, "127.0.0.1", served.cosmos.port),

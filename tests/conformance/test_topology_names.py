@@ -1,10 +1,13 @@
 """What a trigger reads from is in topology/, and nothing is there that nothing reads."""
 
+import json
 from collections import Counter
 from collections.abc import Mapping
 from typing import Any
 
-from tests.conformance.indexed import Indexed
+from adapters.azure import blobs as azure_blobs
+from adapters.embedded import blobs as embedded_blobs
+from tests.conformance.indexed import PROJECT, Indexed
 
 WITHOUT_TRIGGER = {"parked": "an operator looks at it; it moves on to its dead letters"}
 
@@ -54,3 +57,9 @@ def test_no_two_functions_share_their_leases(functions: list[Indexed]) -> None:
     )
     assert len(owners) == 3
     assert set(owners.values()) == {1}
+
+
+def test_the_container_of_the_blobs_is_there() -> None:
+    storage = json.loads((PROJECT / "topology" / "storage.json").read_text())
+    assert storage == {"blobContainers": [azure_blobs.CONTAINER]}
+    assert embedded_blobs.CONTAINER == azure_blobs.CONTAINER

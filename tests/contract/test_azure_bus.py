@@ -139,7 +139,7 @@ class TestAzureBus(BusSuite):
         assert await self.arrived(bus, QUEUE) == [message(1), message(3)]
 
     async def test_a_wrong_key_is_told_and_shown_to_nobody(self, endpoint: Endpoint) -> None:
-        wrong = WireKeys("d3Jvbmc=", "")
+        wrong = WireKeys("d3Jvbmc=", "", "")
         text = servicebus_connection_string(wrong, "127.0.0.1", endpoint.port)
         bus = AzureBus(service_bus_connection({"ServiceBusConnection": text}))
         for call in (bus.send(QUEUE, [message()]), bus.receive_dead_letters(QUEUE, 1)):
@@ -188,7 +188,7 @@ def test_an_endpoint_that_accepts_and_says_nothing_is_unreachable(
         held = []
         server = await asyncio.start_server(lambda _, writer: held.append(writer), "127.0.0.1", 0)
         port = server.sockets[0].getsockname()[1]
-        text = servicebus_connection_string(WireKeys("a2V5", ""), "127.0.0.1", port)
+        text = servicebus_connection_string(WireKeys("a2V5", "", ""), "127.0.0.1", port)
         bus = AzureBus(service_bus_connection({"ServiceBusConnection": text}))
         async with asyncio.timeout(5):
             sends = (bus.send(QUEUE, [message(number)]) for number in range(5))

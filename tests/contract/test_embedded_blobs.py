@@ -7,7 +7,7 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from adapters.embedded.blobs import EmbeddedBlobs
+from adapters.embedded.blobs import CONTAINER, EmbeddedBlobs
 from core.blobs import Blob, Blobs, BlobsUnavailable
 from emulator.blobs import FILE, BlobsEngine
 from tests.contract.blobs_suite import LABEL, BlobsSuite
@@ -19,7 +19,7 @@ class TestEmbeddedBlobs(BlobsSuite):
     def engine(self, tmp_path: Path) -> Iterator[BlobsEngine]:
         self.clock = HandClock()
         self.path = tmp_path / FILE
-        self.engine_here = BlobsEngine(self.path, self.clock, "http://127.0.0.1:7071")
+        self.engine_here = BlobsEngine(self.path, self.clock, "http://127.0.0.1:7071", [CONTAINER])
         yield self.engine_here
         self.engine_here.close()
 
@@ -38,7 +38,7 @@ class TestEmbeddedBlobs(BlobsSuite):
     async def test_another_process_reads_what_was_put_and_honours_its_urls(self, blobs: Blobs) -> None:
         await blobs.put("a", LABEL.content, LABEL.content_type)
         url = urlsplit(await blobs.read_url("a", 60))
-        other = BlobsEngine(self.path, self.clock, "http://127.0.0.1:7071")
+        other = BlobsEngine(self.path, self.clock, "http://127.0.0.1:7071", [CONTAINER])
         answer = other.answer("GET", url.path, url.query)
         other.close()
         assert (answer.status, answer.body) == (200, LABEL.content)
@@ -46,7 +46,7 @@ class TestEmbeddedBlobs(BlobsSuite):
     @pytest.mark.parametrize(
         ("name", "old", "new"),
         [
-            ("the name", "/blobs/a?", "/blobs/b?"),
+            ("the name", "/a?", "/b?"),
             ("the time", "until=", "until=9"),
             ("no time", "until=", "until=x"),
             ("the signature", "signature=", "signature=0"),

@@ -172,11 +172,13 @@ async def test_without_a_key_the_app_is_who_azure_says() -> None:
             assert isinstance(credential, expected)
 
 
-def test_the_settings_of_both_services_are_checked_before_anything_is_opened() -> None:
+def test_the_settings_of_all_services_are_checked_before_anything_is_opened() -> None:
     with pytest.raises(InvalidSetting, match=r"^ServiceBusConnection: "):
         connect({"CosmosConnection": COSMOS})
     with pytest.raises(InvalidSetting, match=r"^CosmosConnection: "):
         connect({"ServiceBusConnection": BUS})
+    with pytest.raises(InvalidSetting, match=r"^BlobConnection: "):
+        connect({"ServiceBusConnection": BUS, "CosmosConnection": COSMOS})
 
 
 def test_the_database_is_that_of_the_topology() -> None:
@@ -186,7 +188,7 @@ def test_the_database_is_that_of_the_topology() -> None:
 @pytest.mark.parametrize(
     ("settings", "code", "told"),
     [
-        ({"ServiceBusConnection": BUS, "CosmosConnection": COSMOS}, 0, "[]"),
+        ({"ServiceBusConnection": BUS, "CosmosConnection": COSMOS, "BlobConnection": BLOBS}, 0, "[]"),
         ({"ServiceBusConnection": BUS}, 1, "CosmosConnection: must be a connection string"),
     ],
 )

@@ -10,7 +10,7 @@ import pytest
 from emulator.wire.endpoints import connection_settings, export
 from emulator.wire.keys import KeysError, WireKeys, load_or_create
 
-KEYS = WireKeys("c2VydmljZSBidXM=", "Y29zbW9z")
+KEYS = WireKeys("c2VydmljZSBidXM=", "Y29zbW9z", "c3RvcmFnZQ==")
 
 
 def test_keys_are_random_of_their_length_and_kept(tmp_path: Path) -> None:
@@ -18,6 +18,7 @@ def test_keys_are_random_of_their_length_and_kept(tmp_path: Path) -> None:
     assert load_or_create(tmp_path) == keys
     assert len(base64.b64decode(keys.servicebus_key)) == 32
     assert len(base64.b64decode(keys.cosmos_key)) == 64
+    assert len(base64.b64decode(keys.storage_key)) == 64
     (tmp_path / "other").mkdir()
     assert load_or_create(tmp_path / "other") != keys
 
@@ -53,12 +54,16 @@ def test_a_folder_that_cannot_be_used_is_named(tmp_path: Path) -> None:
     [("127.0.0.1", "127.0.0.1"), ("0.0.0.0", "127.0.0.1"), ("::", "[::1]"), ("box", "box")],  # noqa: S104
 )
 def test_the_settings_say_where_to_connect(host: str, authority: str) -> None:
-    assert connection_settings(KEYS, host, 5672, 8081) == {
+    assert connection_settings(KEYS, host, 5672, 8081, 7071) == {
         "ServiceBusConnection": (
             f"Endpoint=sb://{authority}:5672;SharedAccessKeyName=RootManageSharedAccessKey;"
             "SharedAccessKey=c2VydmljZSBidXM=;UseDevelopmentEmulator=true;"
         ),
         "CosmosConnection": f"AccountEndpoint=http://{authority}:8081/;AccountKey=Y29zbW9z;",
+        "BlobConnection": (
+            "DefaultEndpointsProtocol=http;AccountName=devstoreaccount1;AccountKey=c3RvcmFnZQ==;"
+            f"BlobEndpoint=http://{authority}:7071/devstoreaccount1;"
+        ),
     }
 
 

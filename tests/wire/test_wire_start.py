@@ -5,11 +5,14 @@ import socket
 from collections.abc import AsyncIterator
 from pathlib import Path
 
+import aiohttp
 import pytest
 from azure.cosmos.aio import CosmosClient
 from azure.servicebus import ServiceBusMessage
 from azure.servicebus.aio import ServiceBusClient
 
+from adapters.azure.blobs import AzureBlobs, blob_client, create_container
+from adapters.azure.connections import blob_connection
 from tools.emulator_process import WIRE, Emulator, EmulatorFailed, running
 
 pytestmark = pytest.mark.slow
@@ -51,6 +54,21 @@ async def test_the_printed_connection_strings_lead_to_the_apps_queues_and_contai
                 break
             await asyncio.sleep(0.05)
     assert sorted(items, key=int) == [f"{number}" for number in range(20)]
+
+
+async def test_the_printed_connection_string_of_blobs_leads_to_what_the_instances_share(
+    emulator: Emulator,
+) -> None:
+    connection = blob_connection({"BlobConnection": await said(emulator, "BlobConnection")})
+    async with blob_client(connection) as client:
+        assert await create_container(client, "labels")
+    for number in range(8):  # on connections of their own, dealt to either instance
+        async with blob_client(connection) as client:
+            blobs = AzureBlobs(client, "labels")
+            await blobs.put("a", b"%d" % number, "text/plain")
+            url = await blobs.read_url("a", 60)
+        async with aiohttp.ClientSession() as session, session.get(url) as answer:
+            assert (answer.status, await answer.read()) == (200, b"%d" % number)
 
 
 async def test_the_keys_stay_those_of_the_folder(tmp_path: Path) -> None:

@@ -71,7 +71,7 @@ class Wire:
     @property
     def settings(self) -> dict[str, str]:
         """`ServiceBusConnection` and `CosmosConnection`."""
-        return connection_settings(self.keys, "127.0.0.1", self.amqp.port, self.endpoints.cosmos.port)
+        return connection_settings(self.keys, "127.0.0.1", self.amqp.port, self.endpoints.cosmos.port, 7071)
 
     @property
     def connection_string(self) -> str:
