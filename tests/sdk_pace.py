@@ -1,8 +1,8 @@
 """The Service Bus SDK, looking more often whether its links are ready and whether it was closed.
 
-It (7.15) looks each 50 ms while it opens a sender or a receiver, about ten times, and each second whether it may
-stop keeping a connection alive, for which its `close` waits. Nothing but these pauses is shortened: the times that
-the SDK promises (waits for a message, timeouts, keep-alive) are measured on the clock.
+It (7.15) looks each 50 ms while it opens a sender or a receiver, about ten times, and each second whether it
+may stop keeping a connection alive, for which its `close` waits. Nothing but these pauses is shortened: what
+the SDK promises (waits for a message, timeouts, keep-alive) it measures on the clock.
 """
 
 import asyncio

@@ -1,20 +1,27 @@
 """A process of test_store_processes.py: `python -m tests.emulator.store_process ROLE FOLDER INSTANCE`.
 
-Writes numbers that no other instance writes, and says each on its standard output once it was acknowledged.
+Writes numbers that no other instance writes, each with the moment of its turn, and says each on its standard
+output once it was acknowledged.
 """
 
 import asyncio
 import os
 import sys
 import time
+from functools import partial
 from pathlib import Path
 
 from emulator.store import Store, Transaction
 from emulator.turnstile import Turnstile
-from tests.emulator.store_support import SCHEMA, insert
+from tests.emulator.store_support import SCHEMA
 
 WRITERS = 8
 NUMBERS_PER_INSTANCE = 10_000_000
+
+
+def timed(n: int, transaction: Transaction) -> None:
+    """With the nanoseconds of the monotonic clock, which all processes share."""
+    transaction.execute("INSERT INTO numbers VALUES (?, ?)", (n, time.monotonic_ns()))
 
 
 async def write_on(store: Store, instance: int) -> None:
@@ -30,7 +37,7 @@ async def write_on(store: Store, instance: int) -> None:
 
     async def writer() -> None:
         for n in unused:
-            await store.write(insert(n, size=100))
+            await store.write(partial(timed, n))
             os.write(1, f"{n}\n".encode())
 
     await asyncio.gather(*(writer() for _ in range(WRITERS)))

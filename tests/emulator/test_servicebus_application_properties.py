@@ -53,7 +53,7 @@ def test_strings_and_whole_numbers_are_kept_as_plain_json() -> None:
 @pytest.mark.parametrize(
     "value",
     [2**64, -(2**63) - 1, "\ud800", datetime.fromisoformat("2026-01-01"), [1], {"a": 1}, object()],
-    ids=repr,
+    ids=["above", "below", "half of a character", "naive time", "list", "dict", "object"],
 )
 def test_a_value_that_cannot_be_kept_is_refused(value: PropertyValue) -> None:
     with pytest.raises(InvalidMessage, match="application propert"):

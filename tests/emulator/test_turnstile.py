@@ -1,6 +1,7 @@
 """Two turnstiles on one folder in one process exclude each other just as those of two processes."""
 
 import asyncio
+import fcntl
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -22,6 +23,18 @@ async def waits(task: asyncio.Task[None]) -> bool:
     return not done
 
 
+async def queued(folder: Path) -> None:
+    """Until the one who waits has its place in the queue, which a thread takes for it."""
+    with (folder / "turn.queue").open() as queue:
+        while True:
+            try:
+                fcntl.flock(queue, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                return
+            fcntl.flock(queue, fcntl.LOCK_UN)
+            await asyncio.sleep(0.01)
+
+
 async def test_one_at_a_time_has_the_turn(turnstiles: tuple[Turnstile, ...]) -> None:
     first, second, _ = turnstiles
     await first.acquire()
@@ -32,11 +45,13 @@ async def test_one_at_a_time_has_the_turn(turnstiles: tuple[Turnstile, ...]) -> 
     second.release()
 
 
-async def test_who_has_just_had_the_turn_queues_behind_who_waits(turnstiles: tuple[Turnstile, ...]) -> None:
+async def test_who_has_just_had_the_turn_queues_behind_who_waits(
+    turnstiles: tuple[Turnstile, ...], tmp_path: Path
+) -> None:
     first, second, _ = turnstiles
     await first.acquire()
     waiting = asyncio.create_task(second.acquire())
-    assert await waits(waiting)
+    await queued(tmp_path)
     first.release()
     again = asyncio.create_task(first.acquire())
     await asyncio.wait_for(waiting, 10)

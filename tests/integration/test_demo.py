@@ -4,6 +4,8 @@ import io
 import re
 import subprocess
 import sys
+from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
@@ -13,16 +15,29 @@ from tools.demo import CASES, Board, steps_of
 from tools.emulator_process import ADAPTERS, PROJECT
 
 
-@pytest.fixture(scope="module", params=ADAPTERS)
-def demo(request: pytest.FixtureRequest) -> subprocess.CompletedProcess[str]:
+def made(adapters: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
-        [sys.executable, "-m", "tools.demo", "--adapters", request.param],
+        [sys.executable, "-m", "tools.demo", "--adapters", adapters],
         cwd=PROJECT,
         capture_output=True,
         text=True,
         timeout=120,
         check=False,
     )
+
+
+@pytest.fixture(scope="module")
+def demos() -> Mapping[str, subprocess.CompletedProcess[str]]:
+    """Side by side, since most of what they do is to wait for a carrier that never answers."""
+    with ThreadPoolExecutor() as threads:
+        return dict(zip(ADAPTERS, threads.map(made, ADAPTERS), strict=True))
+
+
+@pytest.fixture(params=ADAPTERS)
+def demo(
+    request: pytest.FixtureRequest, demos: Mapping[str, subprocess.CompletedProcess[str]]
+) -> subprocess.CompletedProcess[str]:
+    return demos[request.param]
 
 
 @pytest.mark.slow

@@ -40,7 +40,7 @@ def replay(file: Path, timeout_s: float, adapters: str = "embedded") -> subproce
 def test_a_dirty_file_is_replayed_and_every_skip_is_counted_by_reason(adapters: str, tmp_path: Path) -> None:
     file = tmp_path / "dirty.csv"
     file.write_text(DIRTY)
-    done = replay(file, 60, adapters)
+    done = replay(file, 120, adapters)
     assert done.stderr == ""
     assert done.returncode == 0
     assert done.stdout.splitlines()[-1] == (
@@ -62,13 +62,13 @@ def test_a_file_in_another_layout_is_refused_before_anything_is_started(
 ) -> None:
     file = tmp_path / "bad.csv"
     file.write_text(content)
-    done = replay(file, 20)
+    done = replay(file, 60)
     assert (done.returncode, done.stdout) == (2, "")
     assert said in done.stderr
 
 
 def test_a_missing_file_is_named() -> None:
-    done = replay(Path("/nowhere/retail.csv"), 20)
+    done = replay(Path("/nowhere/retail.csv"), 60)
     assert (done.returncode, done.stderr) == (2, "replay: /nowhere/retail.csv: No such file or directory\n")
 
 

@@ -42,7 +42,7 @@ def test_without_python_3_13_make_says_what_to_install(tmp_path: Path, target: s
         env={"PATH": os.environ["PATH"]},
         capture_output=True,
         text=True,
-        timeout=30,
+        timeout=60,
         check=False,
     )
     assert done.returncode != 0
@@ -57,7 +57,7 @@ def test_replay_without_a_file_says_so() -> None:
         cwd=PROJECT,
         capture_output=True,
         text=True,
-        timeout=30,
+        timeout=60,
         check=False,
     )
     assert done.returncode != 0
