@@ -12,7 +12,7 @@ from emulator import blobs, engines
 from emulator.blobs import BlobsEngine
 from emulator.clock import Clock
 from emulator.documents.engine import DocumentsEngine
-from emulator.durable import sdk
+from emulator.durable import sdk, sdk_replay
 from emulator.durable.engine import DurableEngine, DurableOptions
 from emulator.host import service_bus_messages
 from emulator.host.app import App
@@ -84,6 +84,7 @@ class Instance:
                 sdk.install_cached_strict_mode(),
                 sdk.install_fast_json(),
                 sdk.install_fast_documents(),
+                sdk_replay.install_fast_replay(),
             ]
         await self.engines.bus.start()
         self.engines.documents.start()
