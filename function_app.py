@@ -7,6 +7,7 @@ import azure.durable_functions as df
 from activities import orders as order_activities
 from adapters.sandbox.carrier import SandboxCarrier
 from adapters.sandbox.gateway import SandboxGateway
+from adapters.sandbox.payment_webhooks import SandboxWebhooks
 from core.bus import Bus
 from core.clock import Clock
 from core.documents import Documents
@@ -24,6 +25,7 @@ from triggers.change_feed import orders as order_changes
 from triggers.http import health, operations
 from triggers.http import inventory as inventory_api
 from triggers.http import orders as orders_api
+from triggers.http import payments as payments_api
 from triggers.service_bus import inventory as inventory_messages
 from triggers.service_bus import notifications as notification_messages
 from triggers.service_bus import orders as order_messages
@@ -53,7 +55,7 @@ else:
 orders = Orders(documents, clock)
 policy = policy_of(settings)
 hold_s = longest_forward_s(policy, len(ORDER_SAGA)) + settings.hold_margin_s
-gateway = SandboxGateway(documents, clock)
+gateway = SandboxGateway(documents, bus, clock)
 carrier = SandboxCarrier(documents, clock)
 
 app = df.DFApp()
@@ -62,6 +64,7 @@ for blueprint in (
     order_activities.blueprint(Ports(documents, bus, clock, hold_s)),
     orders_api.blueprint(orders, policy),
     inventory_api.blueprint(documents, clock),
+    payments_api.blueprint(documents, bus, clock, SandboxWebhooks()),
     operations.blueprint(orders, policy, (ORDER_LIST, STOCK_LEVELS)),
     health.blueprint(),
     order_messages.blueprint(orders, bus),

@@ -81,20 +81,22 @@ async def carry_out[S, C, E](
     answers: Callable[[S, S], Sequence[tuple[str, object]]],
     under_way: Callable[[S], OutsideCall[C] | None],
     stream: str | None = None,
+    answer_to: str | None = None,
 ) -> None:
     """Execute `start`, see the calls that it opens through, and send every answer that is found on the way.
 
     `stream` is the order's when none is given. `start` is what the decider is told for `command`; `loaded`
     as in `execute`. `answers(before, after)` are what follows the order in the id of the command that this
-    change of state answers (its type, with its part if it has one), and the answer.
+    change of state answers (its type, with its part if it has one), and the answer. `answer_to` is the id of
+    the command that is answered when it is not `command` itself: news from outside end what another began.
 
-    Returns when `command` is answered and no call is under way: a delivery that is completed too early might
-    be the last that could see a call through after a crash. Raises OutcomeUnknown when an outcome must be
-    waited for, and what `execute` raises; repeating is safe.
+    Returns when `command` is answered, or will be by news from outside, and no call is under way: a delivery
+    that is completed too early might be the last that could see a call through after a crash. Raises
+    OutcomeUnknown when an outcome must be waited for, and what `execute` raises; repeating is safe.
     """
     order_id, source = command.subject, command.type.partition(".")[0]
-    stream = stream or order_id
-    cause = Cause(command.id, command.correlation_id, command.id, command.traceparent, actor=source)
+    stream, answer_to = stream or order_id, answer_to or command.id
+    cause = Cause(answer_to, command.correlation_id, command.id, command.traceparent, actor=source)
 
     def replies(before: S, after: S) -> Sequence[Envelope]:
         return [
@@ -125,7 +127,7 @@ async def carry_out[S, C, E](
             given_before = outcome.replies
         elif outcome.replies:
             await send(outcome.replies)
-            answered = answered or any(reply.causation_id == command.id for reply in outcome.replies)
+            answered = answered or any(reply.causation_id == answer_to for reply in outcome.replies)
         call = under_way(outcome.state)
         if call is None:
             break
@@ -136,7 +138,9 @@ async def carry_out[S, C, E](
     if not answered:
         # The inbox record is gone when it has expired; the state still knows the answer.
         known = given_before or replies(decider.initial, outcome.state)
-        await send([reply for reply in known if reply.causation_id == command.id])
+        found = [reply for reply in known if reply.causation_id == answer_to]
+        if found:  # what is to end later is answered then
+            await send(found)
 
 
 async def _make[C](call: OutsideCall[C], clock: Clock) -> C:

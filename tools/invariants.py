@@ -4,7 +4,8 @@
    need attention, with an open alert
 2  stock: received + adjusted = available + held + (shipped - returned) + written off for every SKU, nothing
    below zero, each hold in the state that its order's end asks for, and nothing returned that was not shipped
-3  money: no order is charged twice; charged - refunded = the total of a completed order, nothing of another
+3  money: no order is charged twice; charged - refunded = the total of a completed order, less what was given
+   back for returns, and nothing of another
 4  a live shipment for each completed order and for no cancelled one
 5  every read model equals the fold of its events
 6  every command has exactly one recorded outcome, however often it was delivered
@@ -158,21 +159,27 @@ def _holds(orders: Orders, holds: Mapping[tuple[str, str], tuple[str, int]]) -> 
 
 
 def _money(evidence: Evidence, orders: Orders) -> Found:
-    """As the sandbox gateway knows it: the world outside. It refunds in full or not at all."""
+    """As the sandbox gateway knows it: what moved. Payments must know what was given back for returns."""
     charges: Counter[str] = Counter()
     paid: Counter[str] = Counter()
     for charge in evidence.items("sandbox", "charge"):
         if charge["status"] in {"charged", "refunded"}:
             charges[charge["order_id"]] += 1
         if charge["status"] == "charged":
-            paid[charge["order_id"]] += charge["amount"]
+            given_back = sum(refund["amount"] for refund in charge.get("refunds", ()))
+            paid[charge["order_id"]] += charge["amount"] - given_back
+    returned = Counter[str]()
+    for stream, events in evidence.streams("payments").items():
+        returned[stream] = sum(
+            event["data"]["amount"] for event in events if event["type"] == "payments.part_refunded"
+        )
     for id, number in sorted(charges.items()):
         if number > 1:
             yield id, f"was charged {number} times"
         if id not in orders:
             yield id, "was charged and is no order"
     for order in orders.values():
-        due = order.total if order.status == "completed" else 0
+        due = order.total - returned[order.id] if order.status == "completed" else 0
         if order.status in {"completed", "cancelled"} and paid[order.id] != due:
             yield order.id, f"is {order.status} and paid {paid[order.id]}, {due} is due"
 
@@ -223,6 +230,7 @@ REPLIES: Mapping[str, tuple[str, ...]] = {
     "inventory.restock": ("inventory.restocked", "inventory.restock_refused"),
     "payments.charge": ("payments.charged", "payments.declined"),
     "payments.refund": ("payments.refunded",),
+    "payments.refund_part": ("payments.part_refunded", "payments.part_refund_refused"),
     "shipping.create": ("shipping.created", "shipping.refused"),
     "shipping.cancel": ("shipping.cancelled",),
 }

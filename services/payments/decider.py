@@ -1,40 +1,37 @@
-"""The rules of a payment: an order is charged at most once, and what was charged is refunded at most once."""
+"""The rules of a payment: an order is charged at most once, and never more is refunded than was charged.
+
+One call to the gateway is under way at a time: refunds of parts wait for each other, and the undo of the
+charge waits for the part that is being refunded, then gives back what is left.
+"""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime
-from typing import Literal, assert_never
+from typing import assert_never
 
 from core.decider import Decider
-from core.outside_call import Intent
-from services.payments.events import ChargeStarted, PaymentEvent, RefundStarted, RefundWanted
-from services.payments.messages import Charge, Charged, Declined, Refund, Refunded
-
-REFUND_CAME_FIRST = "refunded"
-
-
-@dataclass(frozen=True, slots=True)
-class Payment:
-    """`charged` and `refunded` are what moved at the gateway, in minor units of `currency`.
-
-    amount: what the order asked for.
-    intent: of the call under way while `charging` or `refunding`.
-    charge_answer, refund_answered: what the commands were answered; an answer once given stays.
-    reason: why the charge was declined.
-    """
-
-    status: Literal["none", "charging", "charged", "declined", "refunding", "refunded"] = "none"
-    order_id: str = ""
-    amount: int = 0
-    charged: int = 0
-    refunded: int = 0
-    currency: str = ""
-    payment_id: str = ""
-    intent: Intent | None = None
-    refund_wanted: bool = False
-    charge_answer: Literal["", "charged", "declined"] = ""
-    refund_answered: bool = False
-    reason: str = ""
+from services.payments.events import (
+    ChargePending,
+    ChargeStarted,
+    PartRefundStarted,
+    PartRefundWanted,
+    PaymentEvent,
+    RefundStarted,
+    RefundWanted,
+)
+from services.payments.gateway import Pending
+from services.payments.messages import (
+    Charge,
+    Charged,
+    Declined,
+    PartRefunded,
+    PartRefundRefused,
+    PartRefusal,
+    Refund,
+    Refunded,
+    RefundPart,
+)
+from services.payments.state import REFUND_CAME_FIRST, Part, Payment, evolve
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,9 +44,9 @@ class StartCharge:
 
 @dataclass(frozen=True, slots=True)
 class RecordCharge:
-    """The gateway's answer, with the deadline of the refund that it may lead to."""
+    """What the gateway says of the charge, with the deadline of the refund that it may lead to."""
 
-    result: Charged | Declined
+    result: Charged | Declined | Pending
     deadline: datetime
 
 
@@ -58,6 +55,14 @@ class ChargeNotFound:
     """After the deadline of this attempt the gateway knows of no charge."""
 
     attempt: int
+    deadline: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class RecordCancellation:
+    """What became of a pending charge that the gateway was asked to end. Pending: it could not be ended."""
+
+    result: Charged | Declined | Pending
     deadline: datetime
 
 
@@ -80,12 +85,48 @@ class RefundNotFound:
     deadline: datetime
 
 
+@dataclass(frozen=True, slots=True)
+class StartPart:
+    part: RefundPart
+    deadline: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class RecordPart:
+    """The gateway's answer, with the deadline of the refund that may follow it."""
+
+    result: PartRefunded | PartRefundRefused
+    deadline: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class PartNotFound:
+    """After the deadline of this attempt the gateway knows of no refund for this return."""
+
+    return_id: str
+    attempt: int
+    deadline: datetime
+
+
 type PaymentCommand = (
-    StartCharge | RecordCharge | ChargeNotFound | StartRefund | RecordRefund | RefundNotFound
+    StartCharge
+    | RecordCharge
+    | ChargeNotFound
+    | RecordCancellation
+    | StartRefund
+    | RecordRefund
+    | RefundNotFound
+    | StartPart
+    | RecordPart
+    | PartNotFound
 )
 
+_OPEN = ("charging", "pending")
 
-def decide(state: Payment, command: PaymentCommand, now: datetime) -> Sequence[PaymentEvent]:
+
+def decide(  # noqa: PLR0911  (one for each command)
+    state: Payment, command: PaymentCommand, now: datetime
+) -> Sequence[PaymentEvent]:
     match command:
         case StartCharge():
             return _start_charge(state, command)
@@ -93,12 +134,20 @@ def decide(state: Payment, command: PaymentCommand, now: datetime) -> Sequence[P
             return _record_charge(state, command)
         case ChargeNotFound():
             return _charge_not_found(state, command)
+        case RecordCancellation():
+            return _record_cancellation(state, command)
         case StartRefund():
             return _start_refund(state, command)
         case RecordRefund():
             return [command.result] if state.status == "refunding" else []
         case RefundNotFound():
             return _refund_not_found(state, command)
+        case StartPart():
+            return _start_part(state, command)
+        case RecordPart():
+            return _record_part(state, command)
+        case PartNotFound():
+            return _part_not_found(state, command)
         case _:
             assert_never(command)
 
@@ -117,12 +166,16 @@ def _record_charge(state: Payment, command: RecordCharge) -> Sequence[PaymentEve
         case Charged() as charged:
             if state.payment_id:
                 return []
-            if state.status == "charging" and not state.refund_wanted:
+            if state.status in _OPEN and not state.refund_wanted:
                 return [charged]
             # Also when the order was told that nothing was charged, and something was: give it back.
-            return [charged, _refund_started(_charged(state, charged), 1, command.deadline)]
+            return [charged, _refund_started(evolve(state, charged), 1, command.deadline)]
         case Declined() as declined:
-            return _closed(state, declined) if state.status == "charging" else []
+            return _closed(state, declined) if state.status in _OPEN else []
+        case Pending() as pending:
+            if state.status != "charging":
+                return []
+            return [ChargePending(state.order_id, pending.payment_id, pending.action_url)]
 
 
 def _charge_not_found(state: Payment, command: ChargeNotFound) -> Sequence[PaymentEvent]:
@@ -135,14 +188,28 @@ def _charge_not_found(state: Payment, command: ChargeNotFound) -> Sequence[Payme
     ]
 
 
+def _record_cancellation(state: Payment, command: RecordCancellation) -> Sequence[PaymentEvent]:
+    """Of a charge that cannot be ended nobody knows for how long it stays open: the order need not wait.
+
+    Should it succeed one day, `_record_charge` gives the money back.
+    """
+    if isinstance(command.result, Charged):
+        return _record_charge(state, RecordCharge(command.result, command.deadline))
+    if state.status != "pending":
+        return []
+    return _closed(state, Declined(state.order_id, REFUND_CAME_FIRST))
+
+
 def _start_refund(state: Payment, command: StartRefund) -> Sequence[PaymentEvent]:
     match state.status:
         case "none" | "declined":
             return [Refunded(command.refund.order_id, 0, "")]
-        case "charging":
+        case "charging" | "pending":
+            return [] if state.refund_wanted else [RefundWanted(state.order_id)]
+        case "charged" if state.part_under_way is not None:
             return [] if state.refund_wanted else [RefundWanted(state.order_id)]
         case "charged":
-            return [_refund_started(state, 1, command.deadline)]
+            return _give_back_the_rest(state, command.deadline)
         case "refunding" | "refunded":
             return []
 
@@ -153,74 +220,80 @@ def _refund_not_found(state: Payment, command: RefundNotFound) -> Sequence[Payme
     return []
 
 
+def _start_part(state: Payment, command: StartPart) -> Sequence[PaymentEvent]:
+    part = command.part
+    if any(each.return_id == part.return_id for each in state.parts):
+        return []
+    refusal = _part_refusal(state, part)
+    if refusal is not None:
+        return [PartRefundRefused(part.order_id, part.return_id, refusal)]
+    if state.part_under_way is not None:
+        return [PartRefundWanted(part.order_id, part.return_id, part.amount)]
+    return [
+        PartRefundStarted(part.order_id, part.return_id, part.amount, state.currency, 1, command.deadline)
+    ]
+
+
+def _part_refusal(state: Payment, part: RefundPart) -> PartRefusal | None:
+    if not state.charged:
+        return "not_charged"
+    if state.status in ("refunding", "refunded") or state.refund_wanted:
+        return "refunded"
+    if part.currency != state.currency:
+        return "wrong_currency"
+    return "more_than_charged" if part.amount > state.left else None
+
+
+def _record_part(state: Payment, command: RecordPart) -> Sequence[PaymentEvent]:
+    under_way = state.part_under_way
+    if under_way is None or under_way.return_id != command.result.return_id:
+        return []
+    after = evolve(state, command.result)
+    if after.refund_wanted:
+        return [command.result, *_give_back_the_rest(after, command.deadline)]
+    following = next((part for part in after.parts if part.status == "wanted"), None)
+    if following is None:
+        return [command.result]
+    return [command.result, _part_started(after, following, 1, command.deadline)]
+
+
+def _part_not_found(state: Payment, command: PartNotFound) -> Sequence[PaymentEvent]:
+    part = state.part_under_way
+    if part is None or part.return_id != command.return_id or not _is_current(state, command.attempt):
+        return []
+    return [_part_started(state, part, command.attempt + 1, command.deadline)]
+
+
+def _give_back_the_rest(state: Payment, deadline: datetime) -> Sequence[PaymentEvent]:
+    """The undo of the charge. Parts that still wait are refused: their money goes back with it."""
+    refused = [
+        PartRefundRefused(state.order_id, part.return_id, "refunded")
+        for part in state.parts
+        if part.status == "wanted"
+    ]
+    left = state.charged - state.refunded
+    if not left:
+        return [*refused, Refunded(state.order_id, 0, "")]
+    return [*refused, _refund_started(state, 1, deadline)]
+
+
 def _closed(state: Payment, declined: Declined) -> Sequence[PaymentEvent]:
     return [declined, Refunded(state.order_id, 0, "")] if state.refund_wanted else [declined]
 
 
 def _refund_started(state: Payment, attempt: int, deadline: datetime) -> RefundStarted:
-    return RefundStarted(state.order_id, state.charged, state.currency, attempt, deadline)
+    left = state.charged - state.refunded
+    return RefundStarted(state.order_id, left, state.currency, attempt, deadline)
+
+
+def _part_started(state: Payment, part: Part, attempt: int, deadline: datetime) -> PartRefundStarted:
+    return PartRefundStarted(state.order_id, part.return_id, part.amount, state.currency, attempt, deadline)
 
 
 def _is_current(state: Payment, attempt: int) -> bool:
     return state.intent is not None and state.intent.attempt == attempt
 
 
-def evolve(state: Payment, event: PaymentEvent) -> Payment:
-    match event:
-        case ChargeStarted():
-            return replace(
-                state,
-                status="charging",
-                order_id=event.order_id,
-                amount=event.amount,
-                currency=event.currency,
-                intent=Intent(event.attempt, event.deadline),
-            )
-        case Charged():
-            return _charged(state, event)
-        case Declined():
-            return replace(
-                state,
-                status="declined" if state.status == "charging" else state.status,
-                intent=None,
-                charge_answer="declined",
-                reason=event.reason,
-            )
-        case RefundWanted():
-            return replace(state, refund_wanted=True)
-        case RefundStarted():
-            return replace(state, status="refunding", intent=Intent(event.attempt, event.deadline))
-        case Refunded():
-            return replace(
-                state,
-                status="refunded",
-                order_id=event.order_id,
-                refunded=state.refunded + event.amount,
-                intent=None,
-                refund_answered=True,
-            )
-        case _:
-            assert_never(event)
-
-
-def _charged(state: Payment, event: Charged) -> Payment:
-    """A charge that is to be given back at once is answered as declined: nobody may go on with it."""
-    state = replace(
-        state,
-        status="charged",
-        order_id=event.order_id,
-        charged=event.amount,
-        currency=event.currency,
-        payment_id=event.payment_id,
-        intent=None,
-    )
-    if state.charge_answer:
-        return state
-    if state.refund_wanted or state.refund_answered:
-        return replace(state, charge_answer="declined", reason=REFUND_CAME_FIRST)
-    return replace(state, charge_answer="charged")
-
-
 PAYMENTS: Decider[Payment, PaymentCommand, PaymentEvent] = Decider(
-    container="payments", state=Payment, initial=Payment(), decide=decide, evolve=evolve
+    container="payments", state=Payment, initial=Payment(), decide=decide, evolve=evolve, schema=2
 )

@@ -1,19 +1,14 @@
-"""What can happen to a payment, beside the answers in `messages.py`.
+"""What can happen to a payment, beside the answers in `messages.py`. docs/payments.md has the diagram.
 
-    (none) -> charge_started -> charged | declined
-    charged -> refund_started -> refunded
-    (none), declined -> refunded, with nothing
-    charge_started -> refund_wanted -> declined, refunded with nothing | charged, refund_started -> refunded
-
-A `charge_started` after another, or a `refund_started`, is the next attempt of a call whose outcome was
-looked up and not found.
+A `charge_started`, `refund_started` or `part_refund_started` after another is the next attempt of a call
+whose outcome was looked up and not found.
 """
 
 from dataclasses import dataclass
 from datetime import datetime
 
 from core.contracts import contract
-from services.payments.messages import Charged, Declined, Refunded
+from services.payments.messages import Charged, Declined, PartRefunded, PartRefundRefused, Refunded
 
 
 @contract("payments.charge_started")
@@ -28,10 +23,20 @@ class ChargeStarted:
     deadline: datetime
 
 
+@contract("payments.charge_pending")
+@dataclass(frozen=True, slots=True)
+class ChargePending:
+    """The gateway took the charge; a webhook will say how it ended. `action_url` is for the customer."""
+
+    order_id: str
+    payment_id: str
+    action_url: str
+
+
 @contract("payments.refund_wanted")
 @dataclass(frozen=True, slots=True)
 class RefundWanted:
-    """A refund was asked for while the outcome of the charge was unknown."""
+    """The undo was asked for while the outcome of the charge, or of the refund of a part, was unknown."""
 
     order_id: str
 
@@ -39,6 +44,8 @@ class RefundWanted:
 @contract("payments.refund_started")
 @dataclass(frozen=True, slots=True)
 class RefundStarted:
+    """`amount` is what is left of the charge."""
+
     order_id: str
     amount: int
     currency: str
@@ -46,4 +53,37 @@ class RefundStarted:
     deadline: datetime
 
 
-type PaymentEvent = ChargeStarted | Charged | Declined | RefundWanted | RefundStarted | Refunded
+@contract("payments.part_refund_wanted")
+@dataclass(frozen=True, slots=True)
+class PartRefundWanted:
+    """It is in its bounds, and waits until the refund of another part has ended."""
+
+    order_id: str
+    return_id: str
+    amount: int
+
+
+@contract("payments.part_refund_started")
+@dataclass(frozen=True, slots=True)
+class PartRefundStarted:
+    order_id: str
+    return_id: str
+    amount: int
+    currency: str
+    attempt: int
+    deadline: datetime
+
+
+type PaymentEvent = (
+    ChargeStarted
+    | ChargePending
+    | Charged
+    | Declined
+    | RefundWanted
+    | RefundStarted
+    | Refunded
+    | PartRefundWanted
+    | PartRefundStarted
+    | PartRefunded
+    | PartRefundRefused
+)

@@ -4,7 +4,7 @@ The answers are also the events that say so in the payment's own stream.
 """
 
 from dataclasses import dataclass
-from typing import Annotated
+from typing import Annotated, Literal
 
 from pydantic import Field
 
@@ -59,8 +59,59 @@ class Refund:
 @contract("payments.refunded")
 @dataclass(frozen=True, slots=True)
 class Refunded:
-    """`amount` is 0, and `currency` empty, when nothing had been charged."""
+    """`amount` is 0, and `currency` empty, when nothing was left to give back."""
 
     order_id: str
     amount: int
     currency: str
+
+
+@contract("payments.refund_part")
+@dataclass(frozen=True, slots=True)
+class RefundPart:
+    """Gives back a part of what an order paid, for the return `return_id`: once for each return."""
+
+    order_id: Id
+    return_id: Id
+    amount: Amount
+    currency: Currency
+
+
+@contract("payments.part_refunded")
+@dataclass(frozen=True, slots=True)
+class PartRefunded:
+    order_id: str
+    return_id: str
+    amount: int
+    currency: str
+
+
+type PartRefusal = Literal[
+    "not_charged", "more_than_charged", "wrong_currency", "refunded", "refused_by_gateway"
+]
+
+
+@contract("payments.part_refund_refused")
+@dataclass(frozen=True, slots=True)
+class PartRefundRefused:
+    """The answer for good: the same return is never refunded later.
+
+    not_charged: the order has paid nothing, or it is not known yet that it has.
+    more_than_charged: with what was given back and is being given back it would be more than was paid.
+    refunded: the payment was undone in full.
+    """
+
+    order_id: str
+    return_id: str
+    reason: PartRefusal
+
+
+@contract("payments.check_charge")
+@dataclass(frozen=True, slots=True)
+class CheckCharge:
+    """The gateway says, by webhook `event_id`, that a charge has ended. Nobody waits for an answer."""
+
+    order_id: Id
+    payment_id: str
+    event_id: Id
+    news: Literal["charged", "declined"]

@@ -59,6 +59,14 @@ PATHS = (
     SagaPath("payment_never_answers", "cancelled", "payment_timed_out", payment_method="tok_no_answer"),
     SagaPath("charged_but_never_answers", "completed", payment_method="tok_charged_no_answer"),
     SagaPath("carrier_never_answers", "cancelled", "shipping_timed_out", delivery="sandbox-no-answer"),
+    SagaPath("payment_ends_by_webhook", "completed", payment_method="tok_pending_2"),
+    SagaPath("payment_is_abandoned", "cancelled", "payment_timed_out", payment_method="tok_action_abandoned"),
+    SagaPath(
+        "payment_ends_after_the_cancellation",
+        "cancelled",
+        "payment_timed_out",
+        payment_method="tok_pending_stuck_90",
+    ),
     SagaPath("payment_outage", "completed", payment_method="tok_outage_5"),
     SagaPath("carrier_outage", "cancelled", "shipping_timed_out", delivery="sandbox-outage-60"),
     SagaPath(

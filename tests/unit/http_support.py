@@ -6,13 +6,14 @@ import azure.durable_functions as df
 import azure.functions as func
 import orjson
 
+from adapters.sandbox.payment_webhooks import SandboxWebhooks
 from services.inventory.stock_projection import STOCK_LEVELS
 from services.orders.handlers import Orders
 from services.orders.list_projection import ORDER_LIST
 from services.orders.policy import Policy
 from tests.durable_client import FakeDurableClient
-from tests.fakes import FakeClock, FakeDocuments
-from triggers.http import health, inventory, operations, orders
+from tests.fakes import FakeBus, FakeClock, FakeDocuments
+from triggers.http import health, inventory, operations, orders, payments
 
 POLICY = Policy(step_timeout_s=30.0, step_attempts=3, undo_attempts=5, attention_interval_s=60.0)
 ORDER: dict[str, Any] = {
@@ -34,12 +35,14 @@ class Api:
     def __init__(self) -> None:
         self.clock = FakeClock()
         self.documents = FakeDocuments(self.clock)
+        self.bus = FakeBus(self.clock)
         self.client = FakeDurableClient()
         self.orders = Orders(self.documents, self.clock)
         app = df.DFApp()
         for blueprint in (
             orders.blueprint(self.orders, POLICY),
             inventory.blueprint(self.documents, self.clock),
+            payments.blueprint(self.documents, self.bus, self.clock, SandboxWebhooks()),
             operations.blueprint(self.orders, POLICY, (ORDER_LIST, STOCK_LEVELS)),
             health.blueprint(),
         ):

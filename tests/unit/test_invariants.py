@@ -338,6 +338,11 @@ FALSIFIED: dict[str, tuple[int, str, Falsify]] = {
         "bad",
         lambda d: item(d, "sandbox", "charge:bad").update(status="charged"),
     ),
+    "a part that was given back and payments knows nothing of": (
+        3,
+        "good",
+        lambda d: item(d, "sandbox", "charge:good").update(refunds=[{"part": "r1", "amount": 50}]),
+    ),
     "a charge of another amount": (3, "good", lambda d: item(d, "sandbox", "charge:good").update(amount=1)),
     "a completed order that was never charged": (
         3,

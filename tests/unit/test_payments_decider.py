@@ -10,17 +10,40 @@ from core.outside_call import Intent
 from services.payments.decider import (
     PAYMENTS,
     ChargeNotFound,
-    Payment,
+    PartNotFound,
     PaymentCommand,
+    RecordCancellation,
     RecordCharge,
+    RecordPart,
     RecordRefund,
     RefundNotFound,
     StartCharge,
+    StartPart,
     StartRefund,
 )
-from services.payments.events import ChargeStarted, PaymentEvent, RefundStarted, RefundWanted
+from services.payments.events import (
+    ChargePending,
+    ChargeStarted,
+    PartRefundStarted,
+    PartRefundWanted,
+    PaymentEvent,
+    RefundStarted,
+    RefundWanted,
+)
+from services.payments.gateway import Pending
 from services.payments.handlers import answers
-from services.payments.messages import Charge, Charged, Declined, Refund, Refunded
+from services.payments.messages import (
+    Charge,
+    Charged,
+    Declined,
+    PartRefunded,
+    PartRefundRefused,
+    PartRefusal,
+    Refund,
+    Refunded,
+    RefundPart,
+)
+from services.payments.state import Payment
 from tests.fakes import START
 
 ORDER = "ord-1"
@@ -32,6 +55,23 @@ DECLINED = Declined(ORDER, "card_declined")
 REFUNDED = Refunded(ORDER, 4200, "GBP")
 STARTED = ChargeStarted(ORDER, 4200, "GBP", 1, LATER)
 NOTHING = Refunded(ORDER, 0, "")
+PENDING = ChargePending(ORDER, "pay-1", "")
+
+
+def part(return_id: str, amount: int, currency: str = "GBP") -> StartPart:
+    return StartPart(RefundPart(ORDER, return_id, amount, currency), LATER)
+
+
+def part_started(return_id: str, amount: int, attempt: int = 1) -> PartRefundStarted:
+    return PartRefundStarted(ORDER, return_id, amount, "GBP", attempt, LATER)
+
+
+def part_refunded(return_id: str, amount: int) -> PartRefunded:
+    return PartRefunded(ORDER, return_id, amount, "GBP")
+
+
+def refused(return_id: str, reason: PartRefusal) -> PartRefundRefused:
+    return PartRefundRefused(ORDER, return_id, reason)
 
 
 def after(*events: PaymentEvent) -> Payment:
@@ -124,6 +164,104 @@ def test_a_refund_is_made_once():
     assert decided(after(*refunding, REFUNDED), REFUND) == []
 
 
+def test_a_part_is_refunded_once_for_each_return():
+    paid = [STARTED, CHARGED]
+    assert decided(after(*paid), part("r1", 1000)) == [part_started("r1", 1000)]
+    paid.append(part_started("r1", 1000))
+    assert decided(after(*paid), part("r1", 1000)) == []
+    assert decided(after(*paid), RecordPart(part_refunded("r1", 1000), LATER)) == [part_refunded("r1", 1000)]
+    paid.append(part_refunded("r1", 1000))
+    assert decided(after(*paid), part("r1", 1000)) == []
+    assert decided(after(*paid), RecordPart(part_refunded("r1", 1000), LATER)) == []
+    assert (after(*paid).status, after(*paid).refunded, after(*paid).left) == ("charged", 1000, 3200)
+
+
+def test_a_part_that_meets_another_waits_and_counts_against_what_is_left():
+    busy = [STARTED, CHARGED, part_started("r1", 2000)]
+    assert decided(after(*busy), part("r2", 2200)) == [PartRefundWanted(ORDER, "r2", 2200)]
+    busy.append(PartRefundWanted(ORDER, "r2", 2200))
+    assert decided(after(*busy), part("r3", 1)) == [refused("r3", "more_than_charged")]
+    assert decided(after(*busy), RecordPart(part_refunded("r1", 2000), LATER)) == [
+        part_refunded("r1", 2000),
+        part_started("r2", 2200),
+    ]
+    declined = refused("r1", "refused_by_gateway")
+    assert decided(after(*busy), RecordPart(declined, LATER)) == [declined, part_started("r2", 2200)]
+
+
+def test_what_the_gateway_refused_to_give_back_is_left_for_others():
+    state = after(STARTED, CHARGED, part_started("r1", 4200), refused("r1", "refused_by_gateway"))
+    assert decided(state, part("r2", 4200)) == [part_started("r2", 4200)]
+
+
+def test_a_part_is_refused_with_the_rule_that_forbids_it():
+    assert decided(after(), part("r1", 1)) == [refused("r1", "not_charged")]
+    assert decided(after(STARTED), part("r1", 1)) == [refused("r1", "not_charged")]
+    assert decided(after(STARTED, DECLINED), part("r1", 1)) == [refused("r1", "not_charged")]
+    assert decided(after(STARTED, CHARGED), part("r1", 4201)) == [refused("r1", "more_than_charged")]
+    assert decided(after(STARTED, CHARGED), part("r1", 1, "EUR")) == [refused("r1", "wrong_currency")]
+    undone = [STARTED, CHARGED, RefundStarted(ORDER, 4200, "GBP", 1, LATER)]
+    assert decided(after(*undone), part("r1", 1)) == [refused("r1", "refunded")]
+    assert decided(after(*undone, REFUNDED), part("r1", 1)) == [refused("r1", "refunded")]
+
+
+def test_the_refusal_of_a_part_does_not_keep_an_order_from_being_charged():
+    assert decided(after(refused("r1", "not_charged")), CHARGE) == [STARTED]
+
+
+def test_the_undo_waits_for_the_part_under_way_gives_back_the_rest_and_refuses_the_parts_that_wait():
+    busy = [STARTED, CHARGED, part_started("r1", 2000), PartRefundWanted(ORDER, "r2", 500)]
+    assert decided(after(*busy), REFUND) == [RefundWanted(ORDER)]
+    busy.append(RefundWanted(ORDER))
+    assert decided(after(*busy), REFUND) == []
+    assert decided(after(*busy), part("r3", 1)) == [refused("r3", "refunded")]
+    done = part_refunded("r1", 2000)
+    assert decided(after(*busy), RecordPart(done, LATER)) == [
+        done,
+        refused("r2", "refunded"),
+        RefundStarted(ORDER, 2200, "GBP", 1, LATER),
+    ]
+
+
+def test_the_undo_of_what_the_parts_have_given_back_is_of_nothing():
+    state = after(STARTED, CHARGED, part_started("r1", 4200), part_refunded("r1", 4200))
+    assert decided(state, REFUND) == [NOTHING]
+
+
+def test_a_part_that_was_not_found_is_tried_again_in_its_own_attempt_only():
+    state = after(STARTED, CHARGED, part_started("r1", 10), part_started("r1", 10, 2))
+    assert decided(state, PartNotFound("r1", 1, LATER)) == []
+    assert decided(state, PartNotFound("r2", 2, LATER)) == []
+    assert decided(state, PartNotFound("r1", 2, LATER)) == [part_started("r1", 10, 3)]
+
+
+def test_a_pending_charge_is_answered_by_what_it_becomes():
+    pending = Pending(ORDER, "pay-1", "https://bank/3ds")
+    assert decided(after(STARTED), RecordCharge(pending, LATER)) == [
+        ChargePending(ORDER, "pay-1", "https://bank/3ds")
+    ]
+    for result in (CHARGED, DECLINED):
+        assert decided(after(STARTED, PENDING), RecordCharge(result, LATER)) == [result]
+    assert decided(after(STARTED, PENDING), RecordCharge(pending, LATER)) == []
+    assert decided(after(STARTED, CHARGED), RecordCharge(pending, LATER)) == []
+
+
+def test_an_undo_that_meets_a_pending_charge_has_it_ended():
+    assert decided(after(STARTED, PENDING), REFUND) == [RefundWanted(ORDER)]
+    wanted = after(STARTED, PENDING, RefundWanted(ORDER))
+    closed = [Declined(ORDER, "refunded"), NOTHING]
+    for result in (Declined(ORDER, "cancelled"), Pending(ORDER, "pay-1")):
+        assert decided(wanted, RecordCancellation(result, LATER)) == closed
+    assert decided(wanted, RecordCancellation(CHARGED, LATER)) == [
+        CHARGED,
+        RefundStarted(ORDER, 4200, "GBP", 1, LATER),
+    ]
+    assert decided(after(STARTED, PENDING, RefundWanted(ORDER), *closed), RecordCharge(CHARGED, LATER)) == [
+        CHARGED,
+        RefundStarted(ORDER, 4200, "GBP", 1, LATER),
+    ]
+
+
 commands = st.sampled_from(
     [
         CHARGE,
@@ -133,6 +271,14 @@ commands = st.sampled_from(
         RecordRefund(REFUNDED),
         *(ChargeNotFound(attempt, LATER) for attempt in (1, 2)),
         *(RefundNotFound(attempt, LATER) for attempt in (1, 2)),
+        RecordCharge(Pending(ORDER, "pay-1"), LATER),
+        RecordCancellation(Pending(ORDER, "pay-1"), LATER),
+        RecordCancellation(Declined(ORDER, "cancelled"), LATER),
+        RecordCancellation(CHARGED, LATER),
+        *(part(f"r{n}", 1500) for n in (1, 2, 3)),
+        *(RecordPart(part_refunded(f"r{n}", 1500), LATER) for n in (1, 2, 3)),
+        RecordPart(refused("r1", "refused_by_gateway"), LATER),
+        PartNotFound("r1", 1, LATER),
     ]
 )
 
@@ -160,11 +306,13 @@ def test_whatever_happens_in_whatever_order_money_is_conserved_and_an_answer_sta
         state = following
         events += new
     charged = sum(event.amount for event in events if isinstance(event, Charged))
-    refunded = sum(event.amount for event in events if isinstance(event, Refunded))
+    refunded = sum(event.amount for event in events if isinstance(event, Refunded | PartRefunded))
     assert sum(isinstance(event, Charged) for event in events) <= 1
     assert charged in (0, 4200)
-    assert refunded in (0, charged)
+    assert 0 <= refunded <= charged
     assert (state.charged, state.refunded) == (charged, refunded)
     if state.status == "refunded":
         assert charged == refunded
-    assert (state.intent is not None) == (state.status in ("charging", "refunding"))
+    assert (state.intent is not None) == (
+        state.status in ("charging", "refunding") or state.part_under_way is not None
+    )

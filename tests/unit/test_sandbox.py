@@ -14,7 +14,8 @@ from core.outside_call import OutcomeUnknown, OutsideUnavailable
 from core.resilience import retry_transient
 from emulator.simulation import run_simulated
 from services.payments import handlers as payments
-from services.payments.messages import Charge, Charged, Declined, Refund, Refunded
+from services.payments.gateway import MoneyBack
+from services.payments.messages import Charge, Charged, Declined, Refund
 from services.shipping import handlers as shipping
 from services.shipping.messages import (
     Address,
@@ -43,7 +44,7 @@ class World:
         self.clock = FakeLoopClock()
         self.documents = FakeDocuments(self.clock)
         self.bus = FakeBus(self.clock)
-        self.gateway = SandboxGateway(self.documents, self.clock)
+        self.gateway = SandboxGateway(self.documents, self.bus, self.clock)
         self.carrier = SandboxCarrier(self.documents, self.clock)
 
     async def handle(self, data: object, **changes: str) -> None:
@@ -265,12 +266,13 @@ def test_the_gateway_answers_a_repeat_under_the_same_key_and_refuses_another_key
         assert await gateway.find_charge(ORDER) == first
         with pytest.raises(SandboxRefusal, match="charged before"):
             await gateway.charge("other", ORDER, 4200, "GBP", "tok_ok")
-        assert await gateway.find_refund(ORDER) is None
-        refund = await gateway.refund("refund", ORDER, first.payment_id, 4200, "GBP")
-        assert await gateway.refund("refund", ORDER, first.payment_id, 4200, "GBP") == refund
-        assert await gateway.find_refund(ORDER) == refund == Refunded(ORDER, 4200, "GBP")
+        pay = first.payment_id
+        assert await gateway.find_refund(ORDER, pay, "") is None
+        refund = await gateway.refund("refund", ORDER, pay, "", 4200, "GBP")
+        assert await gateway.refund("refund", ORDER, pay, "", 4200, "GBP") == refund
+        assert await gateway.find_refund(ORDER, pay, "") == refund == MoneyBack(4200, "GBP")
         with pytest.raises(SandboxRefusal, match="refunded before"):
-            await gateway.refund("other", ORDER, first.payment_id, 4200, "GBP")
+            await gateway.refund("other", ORDER, pay, "", 4200, "GBP")
         assert await gateway.find_charge(ORDER) == first
 
     run_simulated(scenario())
@@ -283,7 +285,23 @@ def test_the_gateway_refuses_to_refund_what_was_not_charged(method):
         if method:
             assert await gateway.charge("key", ORDER, 4200, "GBP", method) == Declined(ORDER, "card_declined")
         with pytest.raises(SandboxRefusal, match="no charge of 4200 GBP"):
-            await gateway.refund("refund", ORDER, "pay-1", 4200, "GBP")
+            await gateway.refund("refund", ORDER, "pay-1", "", 4200, "GBP")
+
+    run_simulated(scenario())
+
+
+def test_the_gateway_refunds_parts_and_never_more_than_it_charged():
+    async def scenario() -> None:
+        world = World()
+        gateway = world.gateway
+        await gateway.charge("key", ORDER, 4200, "GBP", "tok_ok")
+        assert await gateway.refund("r1", ORDER, "", "r1", 1200, "GBP") == MoneyBack(1200, "GBP")
+        assert world.known(f"charge:{ORDER}")["status"] == "charged"
+        with pytest.raises(SandboxRefusal, match="no charge of 3001 GBP"):
+            await gateway.refund("r2", ORDER, "", "r2", 3001, "GBP")
+        both = [gateway.refund(part, ORDER, "", part, 1500, "GBP") for part in ("r2", "r3")]
+        assert await asyncio.gather(*both) == [MoneyBack(1500, "GBP")] * 2
+        assert world.known(f"charge:{ORDER}")["status"] == "refunded"
 
     run_simulated(scenario())
 
@@ -325,7 +343,7 @@ def test_an_outage_counts_from_the_first_call_and_survives_a_restart():
         with pytest.raises(OutsideUnavailable):
             await world.gateway.charge("key", ORDER, 4200, "GBP", "tok_outage_5")
         await asyncio.sleep(4.9)
-        restarted = SandboxGateway(world.documents, world.clock)
+        restarted = SandboxGateway(world.documents, world.bus, world.clock)
         with pytest.raises(OutsideUnavailable):
             await restarted.charge("key", ORDER, 4200, "GBP", "tok_outage_5")
         await asyncio.sleep(0.2)

@@ -21,6 +21,8 @@ STATUS = {
     "order_not_found": HTTPStatus.NOT_FOUND,
     "unknown_sku": HTTPStatus.NOT_FOUND,
     "unknown_projection": HTTPStatus.NOT_FOUND,
+    "payment_not_found": HTTPStatus.NOT_FOUND,
+    "unknown_provider": HTTPStatus.NOT_FOUND,
     "cannot_cancel": HTTPStatus.CONFLICT,
     "below_held": HTTPStatus.CONFLICT,
     "order_ended": HTTPStatus.CONFLICT,

@@ -1,0 +1,123 @@
+"""Payments over HTTP: how one stands, and the gateway's webhooks."""
+
+from datetime import timedelta
+
+import orjson
+import pytest
+
+from adapters.sandbox.gateway import SandboxGateway
+from adapters.sandbox.payment_webhooks import SECRET
+from core.envelope import from_json
+from core.signatures import sign
+from services.payments.handlers import handle_command
+from services.payments.messages import CheckCharge
+from tests.fakes import START
+from tests.payments_support import ORDER, command
+from tests.unit.http_support import Api, broken_rules, content
+
+EVENT = {"id": "evt-1", "type": "charge.succeeded", "order_id": ORDER, "payment_id": f"pay-{ORDER}"}
+
+
+async def post(api: Api, event: object = EVENT, *, provider: str = "sandbox", at=START, secret: str = SECRET):
+    body = event if isinstance(event, bytes) else orjson.dumps(event)
+    return await api.call(
+        "take_payment_webhook",
+        body,
+        route={"provider": provider},
+        headers={"Sandbox-Signature": sign(secret, body, at)},
+    )
+
+
+async def test_a_payment_shows_what_moved_and_what_was_given_back_for_returns():
+    api = Api()
+    gateway = SandboxGateway(api.documents, api.bus, api.clock)
+    for name in ("charge", "part-a"):
+        await handle_command(api.documents, api.bus, gateway, api.clock, 10.0, command(name))
+    response = await api.call("get_payment", route={"order_id": ORDER})
+    assert response.status_code == 200
+    assert content(response) == {
+        "order_id": ORDER,
+        "status": "charged",
+        "amount": 4200,
+        "charged": 4200,
+        "refunded": 1200,
+        "currency": "GBP",
+        "payment_id": f"pay-{ORDER}",
+        "reason": "",
+        "action_url": "",
+        "refunds": [{"return_id": "part-a", "amount": 1200, "status": "refunded", "reason": ""}],
+        "version": 4,
+    }
+
+
+async def test_a_payment_that_is_not_there_is_a_404():
+    response = await Api().call("get_payment", route={"order_id": "ord-none"})
+    assert (response.status_code, content(response)["detail"]) == (404, "there is no payment of this order")
+
+
+async def test_a_webhook_becomes_a_command_whose_id_is_made_of_the_event():
+    api = Api()
+    for _ in range(2):
+        assert (await post(api)).status_code == 202
+    first, second = (from_json(message.body) for message in api.bus.sent["payments"])
+    assert first.data == CheckCharge(ORDER, f"pay-{ORDER}", "evt-1", "charged")
+    assert first.id == second.id == f"{ORDER}:payments.check_charge:evt-1"
+    assert first.source == "webhooks.sandbox"
+
+
+async def test_a_webhook_of_something_else_is_ignored_and_says_so():
+    api = Api()
+    response = await post(api, EVENT | {"type": "payout.paid"})
+    assert (response.status_code, content(response)) == (200, {"status": "ignored"})
+    assert not api.bus.sent
+
+
+@pytest.mark.parametrize(
+    ("changes", "rule"),
+    [
+        ({"secret": "other"}, "signature of the body"),
+        ({"at": START - timedelta(seconds=301)}, "older than 300"),
+        ({"at": START + timedelta(seconds=301)}, "older than 300"),
+    ],
+)
+async def test_a_webhook_that_is_forged_or_old_is_refused_and_changes_nothing(changes, rule):
+    api = Api()
+    response = await post(api, **changes)
+    assert response.status_code == 401
+    assert rule in broken_rules(response)["Sandbox-Signature"]
+    assert not api.bus.sent
+
+
+async def test_a_webhook_without_a_signature_is_refused():
+    api = Api()
+    response = await api.call("take_payment_webhook", EVENT, route={"provider": "sandbox"})
+    assert broken_rules(response) == {"Sandbox-Signature": "must be given"}
+
+
+@pytest.mark.parametrize(
+    ("event", "field"),
+    [
+        (b"nothing", "body"),
+        ([], "body"),
+        (EVENT | {"order_id": 7}, "order_id"),
+        (EVENT | {"order_id": ""}, "order_id"),
+        (EVENT | {"order_id": "a/b"}, "payments.check_charge"),
+        (EVENT | {"id": "x" * 300}, "payments.check_charge"),
+    ],
+)
+async def test_a_genuine_webhook_of_another_form_is_refused_with_the_field(event, field):
+    api = Api()
+    response = await post(api, event)
+    assert response.status_code == 400
+    assert list(broken_rules(response)) == [field]
+    assert not api.bus.sent
+
+
+async def test_webhooks_of_a_gateway_that_is_not_in_use_are_not_taken():
+    response = await post(Api(), provider="stripe")
+    assert response.status_code == 404
+
+
+async def test_a_body_that_is_too_large_is_refused():
+    response = await post(Api(), b" " * (1024 * 1024 + 1))
+    assert response.status_code == 413

@@ -1,0 +1,79 @@
+"""Payments as they stand, and what the gateway tells by webhook."""
+
+import logging
+from http import HTTPStatus
+
+import azure.durable_functions as df
+import azure.functions as func
+
+from core.bus import Bus
+from core.clock import Clock
+from core.contracts import InvalidContract
+from core.decider import Rejection
+from core.documents import Documents
+from core.envelope import check_command, from_object, to_json, to_message
+from core.signatures import BadSignature
+from core.telemetry import log
+from services.payments.gateway import Notice, Webhooks
+from services.payments.views import read_payment
+from services.payments.webhooks import check_charge
+from triggers.http.bodies import MAX_BODY_BYTES, path_identifier
+from triggers.http.problem import BadRequest, FieldError, answer, answering
+
+QUEUE = "payments"
+
+logger = logging.getLogger("orderflow.http.payments")
+
+
+class UnknownProvider(Rejection):
+    def __init__(self, provider: str) -> None:
+        super().__init__("unknown_provider", f"webhooks are taken from {provider} only")
+
+
+def blueprint(documents: Documents, bus: Bus, clock: Clock, webhooks: Webhooks) -> df.Blueprint:
+    bp = df.Blueprint()
+
+    @bp.route(route="payments/{order_id}", methods=["GET"])
+    async def get_payment(req: func.HttpRequest) -> func.HttpResponse:
+        return await answering(lambda: _get(documents, req))
+
+    # Anonymous: the signature says who it is from, and the gateway has no key of the functions host.
+    @bp.route(route="webhooks/payments/{provider}", methods=["POST"], auth_level=func.AuthLevel.ANONYMOUS)
+    async def take_payment_webhook(req: func.HttpRequest) -> func.HttpResponse:
+        return await answering(lambda: _take(bus, clock, webhooks, req))
+
+    return bp
+
+
+async def _get(documents: Documents, req: func.HttpRequest) -> func.HttpResponse:
+    return answer(await read_payment(documents, path_identifier(req, "order_id")))
+
+
+async def _take(bus: Bus, clock: Clock, webhooks: Webhooks, req: func.HttpRequest) -> func.HttpResponse:
+    """Verified, then queued: the gateway sends it again unless it is told soon that it was taken."""
+    if path_identifier(req, "provider") != webhooks.provider:
+        raise UnknownProvider(webhooks.provider)
+    body = req.get_body()
+    if len(body) > MAX_BODY_BYTES:
+        rule = f"must be at most {MAX_BODY_BYTES} bytes"
+        raise BadRequest([FieldError("body", rule)], HTTPStatus.REQUEST_ENTITY_TOO_LARGE)
+    headers = {name.lower(): value for name, value in req.headers.items()}
+    try:
+        notice = webhooks.read(body, headers, clock.now())
+        if notice is None:
+            return answer({"status": "ignored"})
+        await _queue(bus, clock, webhooks, notice)
+    except BadSignature as error:
+        log(logger, logging.WARNING, "webhook refused", provider=webhooks.provider, reason=str(error))
+        raise BadRequest([FieldError(webhooks.header, str(error))], HTTPStatus.UNAUTHORIZED) from error
+    except InvalidContract as error:
+        field, _, rule = str(error).partition(": ")
+        raise BadRequest([FieldError(field, rule)]) from error
+    return answer({"status": "accepted"}, HTTPStatus.ACCEPTED)
+
+
+async def _queue(bus: Bus, clock: Clock, webhooks: Webhooks, notice: Notice) -> None:
+    """Raises InvalidContract for ids that are none."""
+    command = from_object(to_json(check_charge(notice, webhooks.provider, clock.now())))
+    check_command(command, notice.order_id, notice.event_id)
+    await bus.send(QUEUE, [to_message(command)])
