@@ -6,9 +6,10 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
-SCHEMA_VERSION: Final = 2
-"""2: messages may be deferred, and have headers and properties that version 1 cannot read. The tables are the
-same, so a file of version 1 becomes one of version 2 as it is.
+SCHEMA_VERSION: Final = 3
+"""2: messages may be deferred, and have headers and properties that version 1 cannot read. 3: those that came
+over the wire have headers that version 2 cannot read. The tables are the same, so an older file becomes one
+of version 3 as it is.
 """
 
 _CHECKPOINT_PAGES: Final = 4000

@@ -1,4 +1,8 @@
-"""Messages: as sent, as they lie in an entity, and as a receiver holds them. Times are epoch seconds."""
+"""Messages: as sent, as they lie in an entity, and as a receiver holds them. Times are epoch seconds.
+
+Nobody changes one. They are not frozen, because that makes objects of so many fields six times as dear:
+2 microseconds instead of 0.3, of the 50 that a message costs.
+"""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -12,7 +16,7 @@ type PropertyValue = str | int | float | bool | bytes | datetime | UUID | None
 type State = Literal["active", "deferred", "scheduled"]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Message:
     """`amqp` is what the fields cannot tell of a message that came over the wire: opaque here, kept, and
     given back. See `emulator/wire/amqp/messages.py`.
@@ -34,7 +38,7 @@ class Message:
     amqp: bytes | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class StoredMessage:
     """As it lies in a queue, a subscription or a dead-letter queue.
 
@@ -69,7 +73,7 @@ class StoredMessage:
     scheduled_for: float | None
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class LockedMessage(StoredMessage):
     """`lock_token` is shaped like a UUID and settles the message, once, before `locked_until`."""
 

@@ -1,6 +1,6 @@
 """Between messages and rows of `bus_messages`, and between lock tokens and what stands for them there."""
 
-from base64 import b64decode, b64encode
+from base64 import b64decode
 from typing import Any
 
 import orjson
@@ -22,9 +22,12 @@ SEQUENCE, EXPIRES_AT, DELIVERY_COUNT = 7, 10, 11
 """Where these are among the columns STORED."""
 
 type Row = tuple[Any, ...]
-type Content = tuple[str, str | None, str | None, str | None, str | None, str | None, bytes]
+type Content = tuple[str, str | None, str | None, str | None, str | bytes | None, str | None, bytes]
 type Headers = tuple[str | None, str | None, str | None, str | None, str | None]
 """Session id, to, reply to, reply to session id and partition key: what a message seldom has."""
+
+_HEADERS_END = b"\n"
+"""Between headers as JSON, which has no line break, and `Message.amqp`: the column is then a blob."""
 
 _NO_HEADERS: Headers = (None, None, None, None, None)
 _STATES: dict[int, State] = {
@@ -46,14 +49,15 @@ def encode(message: Message) -> tuple[Content, int]:
         message.reply_to_session_id,
         message.partition_key,
     )
-    headers = None if given == _NO_HEADERS else orjson.dumps(given).decode()
+    seldom = "" if given == _NO_HEADERS else orjson.dumps(given).decode()
     texts = (
         f"{message.message_id}{message.subject or ''}{message.correlation_id or ''}"
-        f"{message.content_type or ''}{custom or ''}{headers or ''}"
+        f"{message.content_type or ''}{custom or ''}{seldom}"
     )
     texts_bytes = len(texts.encode())
+    headers: str | bytes | None = seldom or None
     if message.amqp is not None:  # says what the texts say, and its sender counts in it
-        headers = orjson.dumps((*given, b64encode(message.amqp).decode())).decode()
+        headers = seldom.encode() + _HEADERS_END + message.amqp
         texts_bytes = min(texts_bytes, len(message.amqp))
     size = len(message.body) + texts_bytes
     if size > MAX_MESSAGE_BYTES:
@@ -92,12 +96,15 @@ def decode(content: Content) -> Message:
     )
 
 
-def _headers(text: str | None) -> tuple[Headers, bytes | None]:
-    if text is None:
+def _headers(kept: str | bytes | None) -> tuple[Headers, bytes | None]:
+    if kept is None:
         return _NO_HEADERS, None
-    session_id, to, reply_to, reply_to_session_id, partition_key, *more = orjson.loads(text)
-    amqp = b64decode(more[0]) if more else None
-    return (session_id, to, reply_to, reply_to_session_id, partition_key), amqp
+    if isinstance(kept, bytes):
+        given, _, amqp = kept.partition(_HEADERS_END)
+        return tuple(orjson.loads(given)) if given else _NO_HEADERS, amqp
+    session_id, to, reply_to, reply_to_session_id, partition_key, *more = orjson.loads(kept)
+    amqp_of_version_2 = b64decode(more[0]) if more else None
+    return (session_id, to, reply_to, reply_to_session_id, partition_key), amqp_of_version_2
 
 
 def stored(row: Row) -> StoredMessage:
@@ -113,8 +120,14 @@ def locked(row: Row, nonce_text: str, locked_until: int) -> LockedMessage:
 
 
 def _stored(row: Row) -> tuple[Any, ...]:
-    (message_id, subject, correlation_id, content_type, headers, custom, body) = row[:7]
     (
+        message_id,
+        subject,
+        correlation_id,
+        content_type,
+        headers,
+        custom,
+        body,
         sequence,
         enqueue_sequence,
         enqueued_at,
@@ -124,7 +137,7 @@ def _stored(row: Row) -> tuple[Any, ...]:
         description,
         state,
         due_at,
-    ) = row[7:]
+    ) = row
     given, amqp = _headers(headers)
     return (
         body,

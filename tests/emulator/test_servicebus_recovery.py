@@ -5,15 +5,18 @@ import os
 import signal
 import subprocess
 import sys
+from base64 import b64encode
 from collections import Counter
 from contextlib import AsyncExitStack
 from pathlib import Path
 from random import Random
 
+import orjson
 import pytest
 
 from emulator.clock import SystemClock
 from emulator.metrics import Metrics
+from emulator.servicebus import rows
 from emulator.servicebus.engine import ServiceBusEngine
 from emulator.servicebus.errors import MessageLockLost
 from emulator.servicebus.faults import Faults
@@ -22,6 +25,28 @@ from emulator.servicebus.schema import SCHEMA
 from emulator.simulation import run_simulated
 from emulator.store import Store
 from tests.emulator.servicebus_support import ALL, DEAD, SHIPPED, TOPOLOGY, Bus, opened, simulated
+
+
+def test_headers_of_version_2_of_the_store_are_read() -> None:
+    given = ["session", "to", None, None, "partition"]
+    for sections in (b"\x00Ss\n", None):
+        more = [] if sections is None else [b64encode(sections).decode()]
+        headers = orjson.dumps([*given, *more]).decode()
+        read = rows.decode(("id", None, None, None, headers, None, b""))
+        assert (read.session_id, read.to, read.partition_key, read.amqp) == (
+            "session",
+            "to",
+            "partition",
+            sections,
+        )
+
+
+@pytest.mark.parametrize("partition_key", [None, "a\nb"])
+@pytest.mark.parametrize("sections", [None, b"", b"\n\x00\n"])
+def test_headers_and_sections_are_kept(partition_key: str | None, sections: bytes | None) -> None:
+    sent = Message(body=b"", message_id="id", partition_key=partition_key, amqp=sections)
+    content, _ = rows.encode(sent)
+    assert rows.decode(content) == sent
 
 
 class Crash(Exception):

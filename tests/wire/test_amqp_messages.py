@@ -104,6 +104,21 @@ def test_a_message_without_an_id_gets_one_that_its_receiver_sees(fields: list[An
     assert seen == [sent.message_id, *(fields or [])[1:]]
 
 
+@pytest.mark.parametrize(
+    ("kept", "body", "seen"),
+    [
+        (section(APPLICATION_PROPERTIES, {"a": 1}) + section(PROPERTIES, ["id"]), b"body", {DATA: b"body"}),
+        (section(PROPERTIES, ["id"]) + section(VALUE, "text"), b"text", {VALUE: "text"}),
+    ],
+)
+def test_what_an_earlier_version_of_the_store_kept_goes_out_as_it_came(
+    kept: bytes, body: bytes, seen: dict[int, Any]
+) -> None:
+    found = sections_of(encode_message(stored(Message(body=body, message_id="id", amqp=kept))))
+    assert {code: found[code] for code in (DATA, VALUE) if code in found} == seen
+    assert found[PROPERTIES] == ["id"]
+
+
 def test_sections_may_come_in_any_order() -> None:
     parts = [
         section(DATA, b"body"),

@@ -102,14 +102,14 @@ class Connection(asyncio.Protocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         # A stream protocol gets a stream's transport; uvloop's does not inherit from asyncio's.
         stream = cast(asyncio.Transport, transport)
-        self._pipe = Pipe(stream, self._limits, self._metrics, self._on_room)
+        self.pipe = Pipe(stream, self._limits, self._metrics, self._on_room)
         self._made.add(self)
         self._timer = self._loop.call_later(self._limits.handshake_s, self._give_up_handshake)
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._stage = _Stage.ENDED
         self._made.discard(self)
-        self._pipe.lost()
+        self.pipe.lost()
         self._stop_working()
 
     def data_received(self, data: bytes) -> None:
@@ -132,28 +132,15 @@ class Connection(asyncio.Protocol):
         except Exception as error:  # a fault of this server: the peer is told, the others are served on
             _log.exception("an AMQP connection is closed")
             self.end(Error(INTERNAL_ERROR, repr(error)))
-        self._pipe.flush()
+        self.pipe.flush()
 
     def pause_writing(self) -> None:
-        self._pipe.pause_writing()
+        self.pipe.pause_writing()
 
     def resume_writing(self) -> None:
-        self._pipe.resume_writing()
+        self.pipe.resume_writing()
 
     # What sessions and links call.
-
-    @property
-    def writable(self) -> bool:
-        return self._pipe.writable
-
-    def write(self, data: bytes) -> None:
-        self._pipe.write(data)
-
-    def hold(self, size: int) -> None:
-        self._pipe.hold(size)
-
-    def let_go(self, size: int) -> None:
-        self._pipe.let_go(size)
 
     def attach(self, session: Session, attach: Attach) -> Link:
         if sum(len(each.links) for each in self._sessions.values()) >= _MAX_LINKS:
@@ -195,14 +182,14 @@ class Connection(asyncio.Protocol):
         if self._stage in {_Stage.OPEN, _Stage.OPENED}:
             if self._stage is _Stage.OPEN:  # a close follows an open
                 self._write_open()
-            self.write(frame(0, write_close(error)))
+            self.pipe.write(frame(0, write_close(error)))
         self._finish()
 
     def stop_reading(self) -> None:
-        self._pipe.stop_reading()
+        self.pipe.stop_reading()
 
     def abort(self) -> None:
-        self._pipe.abort()
+        self.pipe.abort()
 
     async def finish_work(self) -> None:
         """Until what is being sent or settled is answered."""
@@ -213,7 +200,7 @@ class Connection(asyncio.Protocol):
 
     def _read_one(self) -> bool:
         """Whether there was a whole header or frame."""
-        if self._stage in {_Stage.HEADER, _Stage.AMQP_HEADER}:
+        if self._stage is _Stage.HEADER or self._stage is _Stage.AMQP_HEADER:
             header = self._reader.read_header()
             if header is not None:
                 self._on_header(header)
@@ -227,13 +214,13 @@ class Connection(asyncio.Protocol):
 
     def _on_header(self, header: bytes) -> None:
         if header == SASL_HEADER and not self._sasl_done:
-            self.write(SASL_HEADER + frame(0, write_sasl_mechanisms(_MECHANISMS), SASL_FRAME))
+            self.pipe.write(SASL_HEADER + frame(0, write_sasl_mechanisms(_MECHANISMS), SASL_FRAME))
             self._stage = _Stage.SASL
         elif header == AMQP_HEADER:
-            self.write(AMQP_HEADER)
+            self.pipe.write(AMQP_HEADER)
             self._stage = _Stage.OPEN
         else:  # the specification's answer: the header that is spoken here, and the end
-            self.write(AMQP_HEADER if self._sasl_done else SASL_HEADER)
+            self.pipe.write(AMQP_HEADER if self._sasl_done else SASL_HEADER)
             self._finish()
 
     def _on_frame(self, received: Frame) -> None:
@@ -250,24 +237,24 @@ class Connection(asyncio.Protocol):
             self._on_open(performative)
 
     def _on_performative(self, channel: int, performative: Performative) -> None:
-        if isinstance(performative, Close):
-            self.write(frame(0, write_close()))
+        if not isinstance(performative, (Open, Begin, Close, SaslInit)):
+            self._on_session_frame(channel, performative)
+        elif isinstance(performative, Close):
+            self.pipe.write(frame(0, write_close()))
             self._finish()
         elif isinstance(performative, Begin):
             self._on_begin(channel, performative)
-        elif isinstance(performative, (Open, SaslInit)):
-            raise ConnectionFailed(NOT_ALLOWED, "the connection is open already")
         else:
-            self._on_session_frame(channel, performative)
+            raise ConnectionFailed(NOT_ALLOWED, "the connection is open already")
 
     def _on_sasl(self, performative: Performative) -> None:
         if not isinstance(performative, SaslInit):
             raise DecodeError("sasl-init is expected")
         if performative.mechanism not in _MECHANISMS:
-            self.write(frame(0, write_sasl_outcome(_SASL_AUTH), SASL_FRAME))
+            self.pipe.write(frame(0, write_sasl_outcome(_SASL_AUTH), SASL_FRAME))
             self._finish()
             return
-        self.write(frame(0, write_sasl_outcome(_SASL_OK), SASL_FRAME))
+        self.pipe.write(frame(0, write_sasl_outcome(_SASL_OK), SASL_FRAME))
         self._sasl_done = True
         self._stage = _Stage.AMQP_HEADER
 
@@ -307,13 +294,13 @@ class Connection(asyncio.Protocol):
         session = self._sessions.pop(channel)
         session.ended()
         self._ended_channels.add(channel)
-        self.write(frame(channel, write_end(error)))
+        self.pipe.write(frame(channel, write_end(error)))
 
     # What goes out.
 
     def _write_open(self) -> None:
         idle_ms = round(self._limits.idle_s * 1000)
-        self.write(frame(0, write_open(_CONTAINER_ID, MAX_FRAME_SIZE, _CHANNEL_MAX, idle_ms)))
+        self.pipe.write(frame(0, write_open(_CONTAINER_ID, MAX_FRAME_SIZE, _CHANNEL_MAX, idle_ms)))
 
     def _flush_what_was_read(self) -> None:
         while self._flushes:
@@ -328,7 +315,7 @@ class Connection(asyncio.Protocol):
     def _finish(self) -> None:
         self._stage = _Stage.ENDED
         self._stop_working()
-        self._pipe.close()
+        self.pipe.close()
 
     def _stop_working(self) -> None:
         for timer in (self._rights_timer, self._timer):
@@ -354,12 +341,12 @@ class Connection(asyncio.Protocol):
 
     def _on_timer(self) -> None:
         now = self._loop.time()
-        if self._pipe.reading and now - self._last_read > 2 * self._limits.idle_s:
+        if self.pipe.reading and now - self._last_read > 2 * self._limits.idle_s:
             text = f"The connection was inactive for more than the allowed {self._limits.idle_s:.0f} seconds"
             self.end(Error(FORCED, text))
             return
-        if self._heartbeat_s is not None and now - self._pipe.last_written >= self._heartbeat_s / 2:
-            self.write(EMPTY_FRAME)
+        if self._heartbeat_s is not None and now - self.pipe.last_written >= self._heartbeat_s / 2:
+            self.pipe.write(EMPTY_FRAME)
         self._schedule_timer()
 
     def _watch_rights(self, until: float) -> None:

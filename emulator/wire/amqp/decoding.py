@@ -37,7 +37,7 @@ type _Decoder = Callable[[bytes, int, int], tuple[Value, int]]
 def decode(data: bytes, at: int = 0) -> tuple[Value, int]:
     """One value, and where it ends. Raises DecodeError."""
     try:
-        return _value(data, at, 0)
+        return _DECODERS[data[at]](data, at + 1, 0)
     except (struct.error, IndexError):
         raise DecodeError(f"the data ends within a value, at byte {len(data)}") from None
     except (UnicodeDecodeError, OverflowError) as error:
@@ -126,8 +126,10 @@ def _binary8(data: bytes, at: int, _depth: int) -> tuple[Value, int]:
 
 
 def _binary32(data: bytes, at: int, _depth: int) -> tuple[Value, int]:
-    size = _U32.unpack_from(data, at)[0]
-    return _exactly(data, at + 4, size), at + 4 + size
+    end: int = at + 4 + _U32.unpack_from(data, at)[0]
+    if end > len(data):
+        raise IndexError
+    return data[at + 4 : end], end
 
 
 def _string8(data: bytes, at: int, _depth: int) -> tuple[Value, int]:
@@ -152,7 +154,7 @@ def _symbol32(data: bytes, at: int, _depth: int) -> tuple[Value, int]:
     return Symbol(_exactly(data, at + 4, size).decode("ascii")), at + 4 + size
 
 
-def _extent(data: bytes, at: int, *, wide: bool) -> tuple[int, int, int]:
+def _extent(data: bytes, at: int, wide: bool) -> tuple[int, int, int]:
     """Of a list, map or array: its count, where its content begins and where it ends."""
     if wide:
         size, count = _U32.unpack_from(data, at)[0], _U32.unpack_from(data, at + 4)[0]
@@ -168,46 +170,52 @@ def _extent(data: bytes, at: int, *, wide: bool) -> tuple[int, int, int]:
     return count, begin, end
 
 
-def _list(data: bytes, at: int, depth: int, *, wide: bool) -> tuple[Value, int]:
-    count, at, end = _extent(data, at, wide=wide)
+def _list(data: bytes, at: int, depth: int, wide: bool = False) -> tuple[Value, int]:
+    count, at, end = _extent(data, at, wide)
+    return _values(data, at, end, count, depth), end
+
+
+def _map(data: bytes, at: int, depth: int, wide: bool = False) -> tuple[Value, int]:
+    count, at, end = _extent(data, at, wide)
+    if count % 2:
+        raise DecodeError("a map has a key without a value")
+    values = _values(data, at, end, count, depth)
+    keys = values[::2]
+    if not _NO_KEYS.isdisjoint(map(type, keys)):
+        raise DecodeError("a map's key is no scalar")
+    return dict(zip(keys, values[1::2], strict=True)), end
+
+
+_NO_KEYS: Final = frozenset({list, dict, Described})
+
+
+def _values(data: bytes, at: int, end: int, count: int, depth: int) -> list[Value]:
+    """Of a list or map, which end at `end`."""
     if depth >= MAX_DEPTH:
         raise DecodeError("values are nested too deep")
     depth += 1
     values: list[Value] = []
     for _ in range(count):
         code = data[at]
-        if code == 0x40:  # most fields of a performative: worth the shorter way
+        # Nulls and short strings are most of what comes: worth a shorter way.
+        if code == 0x40:
             values.append(None)
             at += 1
+        elif code == 0xA1:
+            begin = at + 2
+            at = begin + data[at + 1]
+            values.append(data[begin:at].decode())  # one that is cut off goes beyond the end: found below
         else:
             value, at = _DECODERS[code](data, at + 1, depth)
             values.append(value)
     if at != end:
-        raise DecodeError("a list's size and content differ")
-    return values, end
+        raise DecodeError("the size and the content of a list or map differ")
+    return values
 
 
-def _map(data: bytes, at: int, depth: int, *, wide: bool) -> tuple[Value, int]:
-    count, at, end = _extent(data, at, wide=wide)
-    if depth >= MAX_DEPTH:
-        raise DecodeError("values are nested too deep")
-    if count % 2:
-        raise DecodeError("a map has a key without a value")
-    depth += 1
-    values: dict[Value, Value] = {}
-    for _ in range(count // 2):
-        key, at = _DECODERS[data[at]](data, at + 1, depth)
-        if isinstance(key, (list, dict, Described)):
-            raise DecodeError("a map's key is no scalar")
-        values[key], at = _DECODERS[data[at]](data, at + 1, depth)
-    if at != end:
-        raise DecodeError("a map's size and content differ")
-    return values, end
-
-
-def _array(data: bytes, at: int, depth: int, *, wide: bool) -> tuple[Value, int]:
+def _array(data: bytes, at: int, depth: int, wide: bool = False) -> tuple[Value, int]:
     # Of values without a byte (null, true) there may be more than bytes; no peer has use for them.
-    count, at, end = _extent(data, at, wide=wide)
+    count, at, end = _extent(data, at, wide)
     if depth >= MAX_DEPTH:
         raise DecodeError("values are nested too deep")
     descriptor: Value = None
@@ -230,7 +238,11 @@ def _array(data: bytes, at: int, depth: int, *, wide: bool) -> tuple[Value, int]
 def _described(data: bytes, at: int, depth: int) -> tuple[Value, int]:
     if depth >= MAX_DEPTH:
         raise DecodeError("values are nested too deep")
-    descriptor, at = _value(data, at, depth + 1)
+    if data[at] == 0x53:  # nearly always: a small number
+        descriptor: Value = data[at + 1]
+        at += 2
+    else:
+        descriptor, at = _value(data, at, depth + 1)
     value, at = _value(data, at, depth + 1)
     return Described(descriptor, value), at
 
@@ -274,12 +286,12 @@ _KNOWN: Final[dict[int, _Decoder]] = {
     0xB0: _binary32,
     0xB1: _string32,
     0xB3: _symbol32,
-    0xC0: lambda data, at, depth: _list(data, at, depth, wide=False),
-    0xC1: lambda data, at, depth: _map(data, at, depth, wide=False),
-    0xD0: lambda data, at, depth: _list(data, at, depth, wide=True),
-    0xD1: lambda data, at, depth: _map(data, at, depth, wide=True),
-    0xE0: lambda data, at, depth: _array(data, at, depth, wide=False),
-    0xF0: lambda data, at, depth: _array(data, at, depth, wide=True),
+    0xC0: _list,
+    0xC1: _map,
+    0xD0: lambda data, at, depth: _list(data, at, depth, True),
+    0xD1: lambda data, at, depth: _map(data, at, depth, True),
+    0xE0: _array,
+    0xF0: lambda data, at, depth: _array(data, at, depth, True),
 }
 _DECODERS: Final[list[_Decoder]] = [_KNOWN.get(code, _unknown) for code in range(256)]
 
@@ -289,7 +301,7 @@ def map_content(data: bytes, at: int) -> tuple[bytes, int]:
     end = skip(data, at)
     if data[at] not in {0xC1, 0xD1}:
         raise DecodeError(f"{data[at]:#04x} is no map")
-    count, begin, end = _extent(data[:end], at + 1, wide=data[at] == 0xD1)
+    count, begin, end = _extent(data[:end], at + 1, data[at] == 0xD1)
     return data[begin:end], count
 
 
@@ -300,7 +312,7 @@ def list_fields(data: bytes, at: int) -> list[bytes]:
         return []
     if data[at] not in {0xC0, 0xD0}:
         raise DecodeError(f"{data[at]:#04x} is no list")
-    count, at, end = _extent(data[:end], at + 1, wide=data[at] == 0xD0)
+    count, at, end = _extent(data[:end], at + 1, data[at] == 0xD0)
     fields = []
     for _ in range(count):
         begin, at = at, skip(data[:end], at)

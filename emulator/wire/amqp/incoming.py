@@ -126,7 +126,7 @@ class IncomingLink:
         if not self._arrived:
             owner.after_read(self._send_arrived)
         self._arrived.append(delivery)
-        owner.hold(len(delivery.payload))
+        owner.pipe.hold(len(delivery.payload))
 
     def on_detached(self) -> None:
         self._attached = False
@@ -144,7 +144,7 @@ class IncomingLink:
         for delivery in arrived:
             messages = self._decode(delivery)
             if messages is None:
-                self._session.owner.let_go(len(delivery.payload))
+                self._session.owner.pipe.let_go(len(delivery.payload))
                 continue
             if batch.deliveries and size + len(delivery.payload) > MAX_MESSAGE_BYTES:
                 self._session.owner.start(self._send(batch))
@@ -188,7 +188,7 @@ class IncomingLink:
                 self._reject(delivery, error_of(error))
         else:
             self._accept(deliveries)
-        self._session.owner.let_go(sum(len(delivery.payload) for delivery in deliveries))
+        self._session.owner.pipe.let_go(sum(len(delivery.payload) for delivery in deliveries))
 
     async def _send_apart(self, deliveries: Sequence[Delivery]) -> None:
         """After a refusal of all for the sake of one."""
@@ -200,7 +200,7 @@ class IncomingLink:
     def _accept(self, deliveries: Sequence[Delivery]) -> None:
         if self._attached:
             channel = self._session.channel
-            self._session.owner.write(
+            self._session.owner.pipe.write(
                 b"".join(
                     frame(channel, write_disposition(delivery.id, STATE_ACCEPTED, as_receiver=True))
                     for delivery in deliveries

@@ -11,11 +11,12 @@ from __future__ import annotations
 import struct
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
-from typing import Final
+from types import NoneType
+from typing import Final, cast
 from uuid import UUID, uuid4
 
 from emulator.servicebus.messages import LockedMessage, Message, PropertyValue, StoredMessage
-from emulator.wire.amqp.decoding import decode, list_fields
+from emulator.wire.amqp.decoding import decode, list_fields, skip
 from emulator.wire.amqp.encoding import (
     encode,
     encode_binary,
@@ -29,8 +30,8 @@ from emulator.wire.amqp.sections import (
     ANNOTATIONS,
     APPLICATION_PROPERTIES,
     DATA,
-    DELIVERY_ANNOTATIONS,
     DESCRIPTOR_SIZE,
+    FOOTER,
     HEADER,
     PARTITION_KEY,
     PROPERTIES,
@@ -38,6 +39,7 @@ from emulator.wire.amqp.sections import (
     SEQUENCE,
     VALUE,
     Sections,
+    section_code,
     split_sections,
     texts,
 )
@@ -59,15 +61,29 @@ _BROKERS: Final = frozenset(
 )
 """Annotations that the broker writes: what a sender says there, by sending on what it got, is dropped."""
 
+_PLAIN: Final = b"\x01"
+"""Before kept sections that are the properties and the application properties, in this order, and no more: as
+they nearly always are, and then go out again without a look at them. A section begins with another byte."""
+
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _LAST_MS: Final = 253_402_300_799_999
+_TEXT: Final = frozenset({str})
+_TEXT_PROPERTIES: Final = {
+    2: "to",
+    3: "subject",
+    4: "reply-to",
+    6: "content-type",
+    10: "group-id",
+    12: "reply-to-group-id",
+}
+_TEXT_OR_NONE: Final = frozenset({str, Symbol, NoneType})
 _STATES: Final = {"active": 0, "deferred": 1, "scheduled": 2}
 _MAX_UINT: Final = 2**32 - 1
 
 
 def decode_batch(data: bytes) -> list[Message]:
     """The messages of an envelope, whose other sections say nothing. Raises DecodeError."""
-    return [decode_message(_binary(data, at)) for code, _, at, _ in split_sections(data) if code == DATA]
+    return [decode_message(_binary(data, at)[0]) for code, _, at, _ in split_sections(data) if code == DATA]
 
 
 def decode_message(data: bytes) -> Message:
@@ -75,69 +91,81 @@ def decode_message(data: bytes) -> Message:
 
     Raises DecodeError.
     """
-    kept: list[bytes] = []
     bodies: list[bytes] = []
     others: list[tuple[bytes, bytes]] = []
     properties: list[Value] = []
-    properties_section = b""
     application: dict[str, PropertyValue] = {}
     annotations: dict[Value, Value] = {}
     ttl_s: float | None = None
-    for code, begin, at, end in split_sections(data):
+    seldom = properties_section = application_section = b""
+    at = 0
+    while at < len(data):
+        begin, code = at, section_code(data, at)
+        at += DESCRIPTOR_SIZE
         if code == DATA:
-            bodies.append(_binary(data, at))
-            continue
-        if code == HEADER:
-            ttl_s = _time_to_live(_list(data, at, "header"))
-            continue
-        if code == DELIVERY_ANNOTATIONS:
-            continue
-        section = data[begin:end]
-        if code == ANNOTATIONS:
-            annotations = _map(data, at, "message annotations")
+            body, at = _binary(data, at)
+            bodies.append(body)
+        elif code == PROPERTIES:
+            properties, at = _list(data, at, "properties")
+            properties_section = data[begin:at]
+        elif code == APPLICATION_PROPERTIES:
+            named, at = _map(data, at, "application properties")
+            application = _application_properties(named)
+            application_section = data[begin:at]
+        elif code == ANNOTATIONS:
+            annotations, at = _map(data, at, "message annotations")
+            section = data[begin:at]
             if not _BROKERS.isdisjoint(texts(annotations)):
                 annotations = {key: value for key, value in annotations.items() if key not in _BROKERS}
                 section = encode_described(ANNOTATIONS, encode(annotations))
-        elif code == PROPERTIES:
-            properties = _list(data, at, "properties")
-            properties_section = section
-            continue
-        elif code == APPLICATION_PROPERTIES:
-            application = _application_properties(_map(data, at, "application properties"))
+            seldom += section
         elif code in {SEQUENCE, VALUE}:
-            value, _ = decode(data, at)
-            others.append((section, _body_of(value)))
-            continue
-        kept.append(section)
-    kept.append(_with_id(properties, properties_section))
+            value, at = decode(data, at)
+            others.append((data[begin:at], _body_of(value)))
+        elif code == HEADER:
+            header, at = _list(data, at, "header")
+            ttl_s = _time_to_live(header)
+        else:
+            at = skip(data, at)
+            if code == FOOTER:
+                seldom += data[begin:at]
     if bodies and others:
         raise DecodeError("a message has a body of data or of values, not both")
-    body = b"".join(bodies) or b"".join(text for _, text in others)
     if len(bodies) != 1:
-        kept += [encode_described(DATA, encode_binary(each)) for each in bodies]
-        kept += [section for section, _ in others]
-    return _message(body, properties, application, annotations, ttl_s, b"".join(kept))
+        seldom += b"".join(encode_described(DATA, encode_binary(each)) for each in bodies)
+        seldom += b"".join(section for section, _ in others)
+    body = b"".join(bodies) or b"".join(text for _, text in others)
+    kept = (seldom or _PLAIN) + _with_id(properties, properties_section) + application_section
+    return _message(body, properties, application, annotations, ttl_s, kept)
 
 
 def encode_message(message: StoredMessage) -> bytes:
     """With what the broker says of it; that it is locked when it is."""
-    sections = _sections_from_fields(message) if message.amqp is None else Sections(message.amqp)
-    dead_letter = {
-        "DeadLetterReason": message.dead_letter_reason,
-        "DeadLetterErrorDescription": message.dead_letter_description,
-    }
-    if message.dead_letter_reason or message.dead_letter_description:
+    kept = message.amqp
+    has_died = message.dead_letter_reason or message.dead_letter_description
+    if kept is not None and kept.startswith(_PLAIN) and not has_died:
+        return b"".join((_header(message), _annotations(message), kept[len(_PLAIN) :], _data(message.body)))
+    sections = _sections_from_fields(message) if kept is None else Sections(kept.removeprefix(_PLAIN))
+    if has_died:
+        dead_letter = {
+            "DeadLetterReason": message.dead_letter_reason,
+            "DeadLetterErrorDescription": message.dead_letter_description,
+        }
         sections.add_application_properties({key: text for key, text in dead_letter.items() if text})
     return b"".join(
         (
             _header(message),
-            _annotations(message, sections),
+            _annotations(message, sections.annotations, sections.annotations_count),
             sections.properties,
             sections.application_properties,
-            sections.body or encode_described(DATA, encode_binary(message.body)),
+            sections.body or _data(message.body),
             sections.footer,
         )
     )
+
+
+def _data(body: bytes) -> bytes:
+    return encode_described(DATA, encode_binary(body))
 
 
 def _sections_from_fields(message: StoredMessage) -> Sections:
@@ -191,23 +219,26 @@ _ENQUEUE_SEQUENCE_NUMBER: Final = encode_symbol("x-opt-enqueue-sequence-number")
 _STATE: Final = encode_symbol("x-opt-message-state") + b"\x54"
 _LOCKED_UNTIL: Final = encode_symbol("x-opt-locked-until") + b"\x83"
 _SCHEDULED: Final = encode_symbol(SCHEDULED_TIME) + b"\x83"
+_NUMBERS: Final = struct.Struct(
+    f">{len(_SEQUENCE_NUMBER)}sq{len(_ENQUEUED_TIME)}sq{len(_ENQUEUE_SEQUENCE_NUMBER)}sq{len(_STATE)}sB"
+)
 
 
-def _annotations(message: StoredMessage, sections: Sections) -> bytes:
-    content = b"".join(
-        (
+def _annotations(message: StoredMessage, senders: bytes = b"", senders_count: int = 0) -> bytes:
+    content = (
+        _NUMBERS.pack(
             _SEQUENCE_NUMBER,
-            message.sequence_number.to_bytes(8),
+            message.sequence_number,
             _ENQUEUED_TIME,
-            _milliseconds(message.enqueued_at),
+            round(message.enqueued_at * 1000),
             _ENQUEUE_SEQUENCE_NUMBER,
-            message.enqueue_sequence_number.to_bytes(8),
+            message.enqueue_sequence_number,
             _STATE,
-            bytes((_STATES[message.state],)),
-            sections.annotations,
+            _STATES[message.state],
         )
+        + senders
     )
-    count = _NUMBERS_COUNT + sections.annotations_count
+    count = _NUMBERS_COUNT + senders_count
     if isinstance(message, LockedMessage):
         content += _LOCKED_UNTIL + _milliseconds(message.locked_until)
         count += 2
@@ -230,22 +261,25 @@ def _message(
     kept: bytes,
 ) -> Message:
     properties += [None] * (13 - len(properties))
+    if not _TEXT_OR_NONE.issuperset(map(type, properties)):
+        _check(properties)
     scheduled = annotations.get(SCHEDULED_TIME)
     partition_key = annotations.get(PARTITION_KEY)
     if scheduled is not None and not (isinstance(scheduled, Timestamp) and scheduled <= _LAST_MS):
         raise DecodeError(f"{SCHEDULED_TIME} must be a timestamp before the year 10000")
     if partition_key is not None and not isinstance(partition_key, str):
         raise DecodeError(f"{PARTITION_KEY} must be a string")
+    texts = cast("list[str | None]", properties)
     return Message(
         body=body,
-        message_id=_id(properties[0], "message-id") or "",
-        subject=_string(properties[3], "subject"),
-        correlation_id=_id(properties[5], "correlation-id"),
-        content_type=_string(properties[6], "content-type"),
-        session_id=_string(properties[10], "group-id"),
-        to=_string(properties[2], "to"),
-        reply_to=_string(properties[4], "reply-to"),
-        reply_to_session_id=_string(properties[12], "reply-to-group-id"),
+        message_id=texts[0] or "",
+        subject=texts[3],
+        correlation_id=texts[5],
+        content_type=texts[6],
+        session_id=texts[10],
+        to=texts[2],
+        reply_to=texts[4],
+        reply_to_session_id=texts[12],
         partition_key=partition_key,
         properties=application,
         time_to_live_s=ttl_s,
@@ -254,25 +288,26 @@ def _message(
     )
 
 
-def _binary(data: bytes, at: int) -> bytes:
-    value, _ = decode(data, at)
+def _binary(data: bytes, at: int) -> tuple[bytes, int]:
+    """This and the next two: also where it ends."""
+    value, end = decode(data, at)
     if not isinstance(value, bytes):
         raise DecodeError("a data section must be binary")
-    return value
+    return value, end
 
 
-def _list(data: bytes, at: int, what: str) -> list[Value]:
-    value, _ = decode(data, at)
+def _list(data: bytes, at: int, what: str) -> tuple[list[Value], int]:
+    value, end = decode(data, at)
     if not isinstance(value, list):
         raise DecodeError(f"the {what} must be a list")
-    return value
+    return value, end
 
 
-def _map(data: bytes, at: int, what: str) -> dict[Value, Value]:
-    value, _ = decode(data, at)
+def _map(data: bytes, at: int, what: str) -> tuple[dict[Value, Value], int]:
+    value, end = decode(data, at)
     if not isinstance(value, dict):
         raise DecodeError(f"the {what} must be a map")
-    return value
+    return value, end
 
 
 def _time_to_live(header: list[Value]) -> float | None:
@@ -285,6 +320,8 @@ def _time_to_live(header: list[Value]) -> float | None:
 
 
 def _application_properties(values: dict[Value, Value]) -> dict[str, PropertyValue]:
+    if _TEXT.issuperset(map(type, (*values, *values.values()))):  # as they nearly always are
+        return cast("dict[str, PropertyValue]", values)
     properties: dict[str, PropertyValue] = {}
     for key, value in values.items():
         if not isinstance(key, str):
@@ -319,11 +356,22 @@ def _with_id(properties: list[Value], section: bytes) -> bytes:
     return encode_described(PROPERTIES, encode_list(fields))
 
 
+def _check(properties: list[Value]) -> None:
+    """Makes texts of both ids. Raises DecodeError for another property that should be text and is not."""
+    for place, what in _TEXT_PROPERTIES.items():
+        if not (properties[place] is None or isinstance(properties[place], str)):
+            raise DecodeError(f"the property {what} must be a string")
+    properties[0] = _id(properties[0], "message-id")
+    properties[5] = _id(properties[5], "correlation-id")
+
+
 def _id(value: Value, what: str) -> str | None:
     """A message id is text, a number, a UUID or binary; the engine knows text.
 
     The Python SDK sends the text as binary when it sends on what it received.
     """
+    if value is None or isinstance(value, str):
+        return value
     if isinstance(value, (int, UUID)):
         return str(value)
     if isinstance(value, bytes):
@@ -331,12 +379,6 @@ def _id(value: Value, what: str) -> str | None:
             return value.decode()
         except UnicodeDecodeError:
             return value.hex()
-    return _string(value, what)
-
-
-def _string(value: Value, what: str) -> str | None:
-    if value is None or isinstance(value, str):
-        return value
     raise DecodeError(f"the property {what} must be a string")
 
 

@@ -57,6 +57,8 @@ class Pipe:
 
     def write(self, data: bytes) -> None:
         """Goes out together with what else is written in this turn of the event loop."""
+        if not data:
+            return
         self._outgoing.append(data)
         self._outgoing_bytes += len(data)
         if self._outgoing_bytes > self._limits.unread_bytes:

@@ -130,7 +130,7 @@ class RequestLink:
         delivery = self._assembly.add(transfer)
         if delivery is not None:
             self._delivery_count = (self._delivery_count + 1) % 2**32
-            self._session.owner.hold(len(delivery.payload))
+            self._session.owner.pipe.hold(len(delivery.payload))
             self._session.owner.start(self._answer(delivery))
 
     async def _answer(self, delivery: Delivery) -> None:
@@ -150,7 +150,7 @@ class RequestLink:
             link = self._answers.find(self.node, self._session, request.reply_to)
             if link is not None:
                 link.send(write_answer(request, answer))
-        self._session.owner.let_go(len(delivery.payload))
+        self._session.owner.pipe.let_go(len(delivery.payload))
         if self._attached:
             self._grant()
 

@@ -22,15 +22,21 @@ def split_sections(data: bytes) -> list[tuple[int, int, int, int]]:
     found = []
     at = 0
     while at < len(data):
-        if data[at : at + 2] != b"\x00\x53" or at + DESCRIPTOR_SIZE >= len(data):
-            raise DecodeError(f"no section of a message begins at byte {at}")
-        code = data[at + 2]
-        if not HEADER <= code <= FOOTER:
-            raise DecodeError(f"{code:#x} is no section of a message")
+        code = section_code(data, at)
         end = skip(data, at + DESCRIPTOR_SIZE)
         found.append((code, at, at + DESCRIPTOR_SIZE, end))
         at = end
     return found
+
+
+def section_code(data: bytes, at: int) -> int:
+    """Of the section that begins there; its value follows after DESCRIPTOR_SIZE. Raises DecodeError."""
+    if not data.startswith(b"\x00\x53", at) or at + DESCRIPTOR_SIZE >= len(data):
+        raise DecodeError(f"no section of a message begins at byte {at}")
+    code = data[at + 2]
+    if not HEADER <= code <= FOOTER:
+        raise DecodeError(f"{code:#x} is no section of a message")
+    return code
 
 
 class Sections:

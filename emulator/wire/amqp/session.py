@@ -19,6 +19,7 @@ from emulator.wire.amqp.performatives import (
     Performative,
     Transfer,
 )
+from emulator.wire.amqp.pipe import Pipe
 from emulator.wire.amqp.replies import (
     Error,
     write_attach,
@@ -77,21 +78,9 @@ class Settled(NamedTuple):
 class Owner(Protocol):
     """The connection, as its sessions see it."""
 
+    pipe: Pipe
     max_frame_size: int
     """The peer's."""
-
-    @property
-    def writable(self) -> bool:
-        """False while what was written waits for the peer to read it."""
-        ...
-
-    def write(self, data: bytes) -> None: ...
-
-    def hold(self, size: int) -> None:
-        """So many bytes are being worked on: the peer is read from again when most are let go of."""
-        ...
-
-    def let_go(self, size: int) -> None: ...
 
     def assemble(self, size: int) -> None:
         """So many more bytes, or fewer when negative, are of unfinished messages. Raises ConnectionFailed."""
@@ -113,6 +102,7 @@ class Owner(Protocol):
 class Session:
     def __init__(self, owner: Owner, channel: int, begin: Begin) -> None:
         self.owner = owner
+        self._pipe = owner.pipe
         self.channel = channel
         self.links: dict[int, Link] = {}
         self._detaching: set[int] = set()
@@ -123,14 +113,14 @@ class Session:
         self._waiting: deque[bytes] = deque()
         """Transfer frames for which the peer's window has no room."""
         self._next_delivery_id = 0
-        self._ended = False
+        self.has_ended = False
         self._unsettled: dict[int, Unsettled] = {}
-        owner.write(frame(channel, write_begin(channel, 0, _WINDOW, _WINDOW, HANDLE_MAX)))
+        self._pipe.write(frame(channel, write_begin(channel, 0, _WINDOW, _WINDOW, HANDLE_MAX)))
 
     @property
     def open(self) -> bool:
         """Whether a transfer may be written now."""
-        return self._peers_window > 0 and not self._waiting and self.owner.writable and not self._ended
+        return self._peers_window > 0 and not self._waiting and self._pipe.writable and not self.has_ended
 
     def handle(self, performative: Performative) -> None:
         """Raises SessionFailed, and ConnectionFailed."""
@@ -152,7 +142,7 @@ class Session:
 
     def ended(self) -> None:
         """Nothing more is written on its channel."""
-        self._ended = True
+        self.has_ended = True
         for link in list(self.links.values()):
             link.on_detached()
         self.links.clear()
@@ -164,8 +154,8 @@ class Session:
             link.on_room()
 
     def write(self, body: bytes) -> None:
-        if not self._ended:
-            self.owner.write(frame(self.channel, body))
+        if not self.has_ended:
+            self._pipe.write(frame(self.channel, body))
 
     def write_flow(
         self, handle: int | None = None, delivery_count: int = 0, link_credit: int = 0, *, drain: bool = False
@@ -194,14 +184,13 @@ class Session:
         part = self.owner.max_frame_size - _TRANSFER_OVERHEAD
         more = len(payload) > part
         head = write_transfer(handle, delivery_id, tag, settled=unsettled is None, more=more)
-        self._waiting.append(frame(self.channel, head + payload[:part]))
+        self._write_transfer(head + payload[:part])
         at = part
         while more:
             more = len(payload) > at + part
             head = write_more_transfer(handle, more=more)
-            self._waiting.append(frame(self.channel, head + payload[at : at + part]))
+            self._write_transfer(head + payload[at : at + part])
             at += part
-        self._flush()
 
     def detach(self, handle: int, error: Error) -> None:
         """By this side."""
@@ -211,9 +200,13 @@ class Session:
             self._detaching.add(handle)
             self.write(write_detach(handle, error))
 
+    def _write_transfer(self, body: bytes) -> None:
+        self._waiting.append(frame(self.channel, body))
+        self._flush()
+
     def _flush(self) -> None:
         while self._waiting and self._peers_window > 0:
-            self.owner.write(self._waiting.popleft())
+            self._pipe.write(self._waiting.popleft())
             self._peers_window -= 1
             self._next_outgoing_id = (self._next_outgoing_id + 1) % _WRAP
 

@@ -10,6 +10,7 @@ from emulator.servicebus.engine import ServiceBusEngine
 from emulator.servicebus.errors import MessageLockLost, ServiceBusError
 from emulator.store import StoreStopped
 from emulator.wire.amqp.errors import LOCK_LOST, NOT_IMPLEMENTED, error_of
+from emulator.wire.amqp.frames import frame
 from emulator.wire.amqp.performatives import ACCEPTED, ERROR, MODIFIED, REJECTED, RELEASED
 from emulator.wire.amqp.replies import (
     STATE_ACCEPTED,
@@ -53,14 +54,16 @@ class Settlements:
     def add(self, settled: Settled) -> None:
         unsettled = settled.unsettled
         if unsettled is None:
-            _answer(settled, write_rejected(Error(LOCK_LOST, "the delivery is not known, or was settled")))
+            self._answer(
+                settled, write_rejected(Error(LOCK_LOST, "the delivery is not known, or was settled"))
+            )
             return
         decision = _decision(settled.disposition.state)
         if isinstance(decision, Error):
-            _answer(settled, write_rejected(decision))
+            self._answer(settled, write_rejected(decision))
             return
         if not unsettled.path:
-            _answer(settled, decision.done)
+            self._answer(settled, decision.done)
             return
         if not self._waiting:
             self._owner.after_read(self._flush)
@@ -83,9 +86,15 @@ class Settlements:
             failed = dict.fromkeys(lost.tokens, Error(LOCK_LOST, text))
         except (ServiceBusError, sqlite3.Error) as error:
             failed = dict.fromkeys(tokens, error_of(error))
+        if not failed:
+            self._owner.pipe.write(b"".join([_frame(each, decision.done) for each in settled]))
+            return
         for each, token in zip(settled, tokens, strict=True):
             error_told = failed.get(token)
-            _answer(each, decision.done if error_told is None else write_rejected(error_told))
+            self._answer(each, decision.done if error_told is None else write_rejected(error_told))
+
+    def _answer(self, settled: Settled, state: bytes) -> None:
+        self._owner.pipe.write(_frame(settled, state))
 
     def _call(self, path: str, decision: _Decision, tokens: Sequence[str]) -> Awaitable[None]:
         match decision.kind:
@@ -101,10 +110,15 @@ class Settlements:
                 return self._engine.dead_letter(path, tokens, decision.reason, decision.description)
 
 
-def _answer(settled: Settled, state: bytes) -> None:
-    """One disposition for each: a waiter in the Python SDK is woken by each frame, not by each delivery."""
-    if not settled.disposition.settled:
-        settled.session.write(write_disposition(settled.delivery_id, state, as_receiver=False))
+def _frame(settled: Settled, state: bytes) -> bytes:
+    """One for each delivery: a waiter in the Python SDK is woken by each frame, not by each delivery.
+
+    None for one that the peer settled by itself.
+    """
+    session, delivery_id, _, disposition = settled
+    if disposition.settled or session.has_ended:
+        return b""
+    return frame(session.channel, write_disposition(delivery_id, state, as_receiver=False))
 
 
 def _decision(state: Described | None) -> _Decision | Error:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, NamedTuple
 from uuid import UUID
 
 
@@ -53,8 +53,7 @@ class Decimal:
     bits: bytes
 
 
-@dataclass(frozen=True, slots=True)
-class Described:
+class Described(NamedTuple):
     descriptor: Value
     value: Value
 
