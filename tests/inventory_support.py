@@ -13,7 +13,7 @@ from core.documents import DocumentError, Stored
 from core.envelope import Envelope, command_id, to_json, wrap
 from services.inventory import handlers
 from services.inventory.messages import Release, Reserve, ReserveLine, Restock, RestockLine
-from services.inventory.stock import set_on_hand
+from services.inventory.movements import set_on_hand
 from tests.fakes import START, FakeDocuments
 
 EXPIRES = START + timedelta(days=1)

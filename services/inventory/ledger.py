@@ -4,7 +4,7 @@
                   received + adjusted = available + held + (shipped - returned) + written_off
     hold:<order>  what an order holds: held -> released | committed. Both ends are final: the document stays
                   as a tombstone that refuses a late hold
-    movement:<n>  a receipt or an adjustment, with its reason
+    movement:...  a receipt or an adjustment, with its reason
     return:<id>   what came back with one return
 
 Every move is one batch, so a hold and the figures never differ, and every move may be repeated: it looks at
@@ -30,6 +30,7 @@ from core.documents import (
 )
 from core.json import JsonObject
 from services.inventory.figures import CONTAINER, STOCK, Figures, read_figures, stock_item
+from services.inventory.movements import movement_item
 
 TOMBSTONE_TTL_S = 30 * 86400
 """Longer than any queue keeps a message and a re-drive takes. Past that the reservation still refuses."""
@@ -45,20 +46,6 @@ class Refusal(StrEnum):
     UNKNOWN_SKU = "unknown_sku"
     RELEASED = "released"
     """The undo came first."""
-
-
-def movement_item(sku: str, number: int, quantity: int, reason: str | None, now: datetime) -> JsonObject:
-    """Without a reason it is a receipt, else an adjustment by `quantity`, which may be negative."""
-    return {
-        "id": f"movement:{number}",
-        "sku": sku,
-        "kind": "movement",
-        "number": number,
-        "movement": "receipt" if reason is None else "adjustment",
-        "quantity": quantity,
-        "reason": reason,
-        "time": now.isoformat(),
-    }
 
 
 async def hold(

@@ -7,7 +7,7 @@ import pytest
 
 from core.documents import Create, Increment, Patch
 from services.inventory import handlers, reservation
-from services.inventory.ledger import movement_item
+from services.inventory.movements import movement_item
 from services.inventory.reservation import OVERDUE_AFTER
 from tests.fakes import START, FakeDocuments
 from tests.inventory_support import (

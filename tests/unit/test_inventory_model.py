@@ -10,8 +10,9 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, pr
 
 from core.documents import Query, Where
 from services.inventory import handlers, reservation
+from services.inventory.movements import set_on_hand
 from services.inventory.returns import NotYetShipped
-from services.inventory.stock import BelowHeld, set_on_hand
+from services.inventory.stock import BelowHeld
 from tests.fakes import START, FakeDocuments
 from tests.inventory_support import (
     EXPIRES,

@@ -11,9 +11,10 @@ from emulator.simulation import run_simulated
 from services.inventory import expiry, handlers, reservation
 from services.inventory.ledger import SHIPPED_TTL_S
 from services.inventory.messages import Rejected, Restock, Restocked, RestockLine, RestockRefused
+from services.inventory.movements import set_on_hand
 from services.inventory.reservation import OVERDUE_AFTER
 from services.inventory.returns import NotYetShipped
-from services.inventory.stock import read_stock, set_on_hand
+from services.inventory.stock import read_stock
 from tests.fakes import START, FakeBus, FakeClock, FakeDocuments
 from tests.inventory_support import (
     EXPIRES,

@@ -1,6 +1,7 @@
 import pytest
 
 from services.inventory import handlers
+from services.inventory.movements import set_on_hand
 from services.inventory.stock import (
     MAX_ON_HAND,
     BelowHeld,
@@ -9,7 +10,6 @@ from services.inventory.stock import (
     StockLevel,
     UnknownSku,
     read_stock,
-    set_on_hand,
 )
 from tests.fakes import START, FakeDocuments
 from tests.inventory_support import check_ledger, reserve, stocked

@@ -6,7 +6,7 @@ from core.documents import BadDocumentRequest
 from core.read_models import Progress, rebuild
 from emulator.simulation import run_simulated
 from services.inventory import handlers
-from services.inventory.stock import set_on_hand
+from services.inventory.movements import set_on_hand
 from services.inventory.stock_projection import STOCK_LEVELS
 from services.orders.list_projection import ORDER_LIST, Customers
 from services.orders.views import read_order

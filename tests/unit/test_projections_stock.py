@@ -3,7 +3,7 @@ import itertools
 import pytest
 
 from services.inventory import handlers
-from services.inventory.stock import set_on_hand
+from services.inventory.movements import set_on_hand
 from services.inventory.stock_projection import CONTAINER
 from tests.fakes import START, FakeBus, FakeDocuments
 from tests.inventory_support import figures, reserve, stocked

@@ -14,6 +14,7 @@ MAX_BODY_BYTES = 1024 * 1024
 MAX_ERRORS = 20
 
 _ID = re.compile(r"[^/\\#?\x00-\x1f\x7f-\x9f]{1,64}")
+_KEY = re.compile(r"[\x21-\x7e](?:[\x20-\x7e]{0,126}[\x21-\x7e])?")
 _TEXT = re.compile(r"[^\x00-\x1f\x7f-\x9f]*")
 
 
@@ -75,6 +76,23 @@ def whole_number(value: str, least: int, most: int) -> int | None:
     if value.isascii() and value.isdecimal() and len(value) <= len(str(most)) and least <= int(value) <= most:
         return int(value)
     return None
+
+
+def idempotency_key(request: func.HttpRequest) -> str:
+    """Raises BadRequest."""
+    key: str = request.headers.get("Idempotency-Key", "")
+    if _KEY.fullmatch(key) is None:
+        rule = "must be given, as 1 to 128 printable ASCII characters"
+        raise BadRequest([FieldError("Idempotency-Key", rule)])
+    return key
+
+
+def page_limit(request: func.HttpRequest, most: int = 100) -> int:
+    """The parameter `limit`, 20 when absent. Raises BadRequest."""
+    limit = whole_number(request.params.get("limit", "20"), 1, most)
+    if limit is None:
+        raise BadRequest([FieldError("limit", f"must be a whole number from 1 to {most}")])
+    return limit
 
 
 def path_identifier(request: func.HttpRequest, name: str) -> str:

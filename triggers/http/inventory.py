@@ -5,13 +5,22 @@ from typing import Annotated
 
 import azure.durable_functions as df
 import azure.functions as func
-from pydantic import Field
+from pydantic import AfterValidator, Field
 
 from core.clock import Clock
-from core.documents import Documents
-from services.inventory.stock import MAX_ON_HAND, read_stock, set_on_hand
-from triggers.http.bodies import Body, Text, path_identifier, read_body
-from triggers.http.problem import answer, answering
+from core.documents import BadDocumentRequest, Documents
+from services.inventory.history import entry, read_history
+from services.inventory.movements import Adjustment, Booking, Count, Receipt, book, set_on_hand
+from services.inventory.stock import MAX_ON_HAND, read_stock
+from services.inventory.stock_levels import list_levels
+from triggers.http.bodies import Body, Text, idempotency_key, page_limit, path_identifier, read_body
+from triggers.http.problem import BadRequest, FieldError, answer, answering
+
+
+def _not_zero(value: int) -> int:
+    if value == 0:
+        raise ValueError("must not be 0")
+    return value
 
 
 class SetOnHand(Body):
@@ -19,8 +28,36 @@ class SetOnHand(Body):
     reason: Text | None = None
 
 
+class Receive(Body):
+    quantity: Annotated[int, Field(ge=1, le=MAX_ON_HAND)]
+    reference: Text | None = None
+
+    def booking(self) -> Booking:
+        return Receipt(self.quantity, self.reference)
+
+
+class Adjust(Body):
+    quantity: Annotated[int, Field(ge=-MAX_ON_HAND, le=MAX_ON_HAND), AfterValidator(_not_zero)]
+    reason: Text
+
+    def booking(self) -> Booking:
+        return Adjustment(self.quantity, self.reason)
+
+
+class TakeStock(Body):
+    on_hand: Annotated[int, Field(ge=0, le=MAX_ON_HAND)]
+    reference: Text
+
+    def booking(self) -> Booking:
+        return Count(self.on_hand, self.reference)
+
+
 def blueprint(documents: Documents, clock: Clock) -> df.Blueprint:
     bp = df.Blueprint()
+
+    @bp.route(route="inventory", methods=["GET"])
+    async def list_inventory(req: func.HttpRequest) -> func.HttpResponse:
+        return await answering(lambda: _list(documents, req))
 
     @bp.route(route="inventory/{sku}", methods=["PUT"])
     async def put_inventory(req: func.HttpRequest) -> func.HttpResponse:
@@ -29,6 +66,22 @@ def blueprint(documents: Documents, clock: Clock) -> df.Blueprint:
     @bp.route(route="inventory/{sku}", methods=["GET"])
     async def get_inventory(req: func.HttpRequest) -> func.HttpResponse:
         return await answering(lambda: _get(documents, req))
+
+    @bp.route(route="inventory/{sku}/receipts", methods=["POST"])
+    async def receive_inventory(req: func.HttpRequest) -> func.HttpResponse:
+        return await answering(lambda: _book(documents, clock, req, Receive))
+
+    @bp.route(route="inventory/{sku}/adjustments", methods=["POST"])
+    async def adjust_inventory(req: func.HttpRequest) -> func.HttpResponse:
+        return await answering(lambda: _book(documents, clock, req, Adjust))
+
+    @bp.route(route="inventory/{sku}/counts", methods=["POST"])
+    async def count_inventory(req: func.HttpRequest) -> func.HttpResponse:
+        return await answering(lambda: _book(documents, clock, req, TakeStock))
+
+    @bp.route(route="inventory/{sku}/ledger", methods=["GET"])
+    async def get_inventory_ledger(req: func.HttpRequest) -> func.HttpResponse:
+        return await answering(lambda: _ledger(documents, req))
 
     return bp
 
@@ -41,3 +94,40 @@ async def _put(documents: Documents, clock: Clock, req: func.HttpRequest) -> fun
 
 async def _get(documents: Documents, req: func.HttpRequest) -> func.HttpResponse:
     return answer(asdict(await read_stock(documents, path_identifier(req, "sku"))))
+
+
+async def _book(
+    documents: Documents, clock: Clock, req: func.HttpRequest, model: type[Receive | Adjust | TakeStock]
+) -> func.HttpResponse:
+    """Answers the movement as the ledger shows it, the same for the same key."""
+    sku = path_identifier(req, "sku")
+    key = idempotency_key(req)
+    booking = read_body(req, model).booking()
+    return answer({"sku": sku, **entry(await book(documents, sku, key, booking, clock.now()))})
+
+
+async def _list(documents: Documents, req: func.HttpRequest) -> func.HttpResponse:
+    limit = page_limit(req)
+    try:
+        page = await list_levels(documents, limit, _continuation(req))
+    except BadDocumentRequest as error:
+        raise _bad_continuation() from error
+    return answer(page)
+
+
+async def _ledger(documents: Documents, req: func.HttpRequest) -> func.HttpResponse:
+    sku = path_identifier(req, "sku")
+    limit = page_limit(req)
+    try:
+        page = await read_history(documents, sku, limit, _continuation(req))
+    except BadDocumentRequest as error:
+        raise _bad_continuation() from error
+    return answer(page)
+
+
+def _continuation(req: func.HttpRequest) -> str | None:
+    return req.params.get("continuation") or None
+
+
+def _bad_continuation() -> BadRequest:
+    return BadRequest([FieldError("continuation", "must be what the page before gave for the same query")])

@@ -2,7 +2,6 @@
 
 import asyncio
 import logging
-import re
 from http import HTTPStatus
 from typing import get_args
 
@@ -16,7 +15,14 @@ from services.orders import handlers, views
 from services.orders.handlers import Orders
 from services.orders.policy import CANCEL_EVENT, Policy, start_input
 from services.orders.state import CANCELLABLE, TERMINAL, Status
-from triggers.http.bodies import path_identifier, query_identifier, read_body, whole_number
+from triggers.http.bodies import (
+    idempotency_key,
+    page_limit,
+    path_identifier,
+    query_identifier,
+    read_body,
+    whole_number,
+)
 from triggers.http.order_requests import CancelOrder, PlaceOrder
 from triggers.http.problem import BadRequest, FieldError, answer, answering
 from triggers.sagas import SagaUnreachable, is_active, start
@@ -24,10 +30,8 @@ from triggers.sagas import SagaUnreachable, is_active, start
 LONGEST_WAIT_S = 30
 FIRST_POLL_S = 0.05
 LONGEST_POLL_S = 0.5
-MAX_PAGE = 100
 STATUSES = frozenset(get_args(Status.__value__)) - {"none", "shipping_created"}
 """What a client can see: `shipping_created` is in one batch with `completed`."""
-_KEY = re.compile(r"[\x21-\x7e](?:[\x20-\x7e]{0,126}[\x21-\x7e])?")
 
 logger = logging.getLogger("orderflow.http.orders")
 
@@ -65,10 +69,7 @@ def blueprint(orders: Orders, policy: Policy) -> df.Blueprint:
 async def _place(
     orders: Orders, policy: Policy, client: df.DurableOrchestrationClient, req: func.HttpRequest
 ) -> func.HttpResponse:
-    key = req.headers.get("Idempotency-Key", "")
-    if _KEY.fullmatch(key) is None:
-        rule = "must be given, as 1 to 128 printable ASCII characters"
-        raise BadRequest([FieldError("Idempotency-Key", rule)])
+    key = idempotency_key(req)
     body = read_body(req, PlaceOrder)
     order_id = handlers.order_id(body.customer_id, key)
     traceparent = trace(req, order_id)
@@ -108,9 +109,7 @@ async def _list(orders: Orders, req: func.HttpRequest) -> func.HttpResponse:
         raise BadRequest([FieldError("status", f"must be one of {', '.join(sorted(STATUSES))}")])
     if customer_id is None and status is None:
         raise BadRequest([FieldError("customer_id", "must be given, or status")])
-    limit = whole_number(req.params.get("limit", "20"), 1, MAX_PAGE)
-    if limit is None:
-        raise BadRequest([FieldError("limit", f"must be a whole number from 1 to {MAX_PAGE}")])
+    limit = page_limit(req)
     continuation = req.params.get("continuation") or None
     try:
         page = await views.list_orders(orders.documents, customer_id, status, limit, continuation)
