@@ -5,6 +5,7 @@ import os
 import azure.durable_functions as df
 
 from activities import orders as order_activities
+from adapters.notifications.settings import channels_of, operators_of, read_notification_settings
 from adapters.sandbox.carrier import SandboxCarrier
 from adapters.sandbox.gateway import SandboxGateway
 from adapters.sandbox.payment_webhooks import SandboxWebhooks
@@ -16,6 +17,7 @@ from core.telemetry import configure_logging
 from orchestrators import blueprint as orchestrators
 from orchestrators.steps import ORDER_SAGA
 from services.inventory.stock_projection import STOCK_LEVELS
+from services.notifications.telling import Notifier
 from services.orders.handlers import Orders
 from services.orders.list_projection import ORDER_LIST
 from services.orders.policy import longest_forward_s, policy_of
@@ -57,6 +59,17 @@ policy = policy_of(settings)
 hold_s = longest_forward_s(policy, len(ORDER_SAGA)) + settings.hold_margin_s
 gateway = SandboxGateway(documents, bus, clock)
 carrier = SandboxCarrier(documents, clock)
+told = read_notification_settings(os.environ, settings.adapters)
+notifier = Notifier(
+    documents,
+    bus,
+    clock,
+    channels=channels_of(told, documents, clock),
+    operators=operators_of(told),
+    unsubscribe_url=f"{told.public_url}/api/unsubscribe",
+    unsubscribe_key=told.unsubscribe_key,
+    timeout_s=settings.gateway_timeout_s,
+)
 
 app = df.DFApp()
 for blueprint in (
@@ -71,11 +84,11 @@ for blueprint in (
     inventory_messages.blueprint(documents, bus, clock),
     payment_messages.blueprint(documents, bus, gateway, clock, settings.gateway_timeout_s),
     shipping_messages.blueprint(documents, bus, carrier, clock, settings.gateway_timeout_s),
-    notification_messages.blueprint(documents, bus, clock),
+    notification_messages.blueprint(notifier),
     order_changes.blueprint(documents, bus),
     stock_changes.blueprint(documents, bus),
     order_timers.blueprint(orders, policy, settings.idle_s),
     holds.blueprint(documents, bus, clock),
-    dead_letters.blueprint(documents, bus, clock),
+    dead_letters.blueprint(documents, bus, clock, notifier),
 ):
     app.register_functions(blueprint)

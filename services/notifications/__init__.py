@@ -1,1 +1,1 @@
-"""What customers and operators are told. It is recorded, with what would be sent; nothing is sent yet."""
+"""What customers and operators are told, by e-mail, SMS and push."""

@@ -74,7 +74,7 @@ def test_a_completed_order_costs_23_document_requests_of_handlers(completed: Cou
         "payments": 2,
         "shipments": 2,
         "sandbox": 2,
-        "notifications": 1,
+        "notification-preferences": 1,
     }
 
 
@@ -98,8 +98,8 @@ def test_a_compensated_order_costs_16_messages(compensated: Counts) -> None:
     assert total(compensated, "messages") == 16
 
 
-def test_a_compensated_order_costs_33_document_requests_of_handlers(compensated: Counts) -> None:
-    assert total(compensated, *HANDLERS) == 33
+def test_a_compensated_order_costs_34_document_requests_of_handlers(compensated: Counts) -> None:
+    assert total(compensated, *HANDLERS) == 34
 
 
 def test_a_compensated_order_costs_10_document_requests_of_projections(compensated: Counts) -> None:

@@ -1,44 +1,25 @@
+"""From the events of the topic to alerts and to what is queued."""
+
 import itertools
 
 import pytest
 
 from core.contracts import InvalidContract
-from core.envelope import wrap
-from services.orders.events import NeedsAttention, OrderCancelled, OrderCompleted, ShippingCreated
-from tests.fakes import START, FakeClock, FakeDocuments
+from services.orders.events import NeedsAttention, OrderCancelled, OrderCompleted
+from tests.fakes import START, FakeBus, FakeDocuments
+from tests.notification_support import ADA, SHIPPED, event, notifier, queued, statuses, with_profile
 from triggers.service_bus.notifications import notify
 
-SHIPPED = ShippingCreated("ord-1", "ada", "shp-1", "TRACK-1")
 CANCELLED = OrderCancelled("ord-1", "ada", "payment_failed:insufficient_funds")
-
-
-def event(data, version, id=None):
-    return wrap(
-        data,
-        id=id or f"ord-1:orders:{version}",
-        source="orders",
-        subject="ord-1",
-        time=START,
-        correlation_id="ord-1",
-        causation_id="ord-1:shipping.create:reply",
-    )
 
 
 def _attention(version, step="payment"):
     return event(NeedsAttention("ord-1", step, 5), version)
 
 
-def _emails(documents):
-    return [
-        (item["template"], item["recipient"], item["parameters"])
-        for item in documents.items("notifications", "ord-1")
-        if item["kind"] == "notification"
-    ]
-
-
 def _alert(documents):
-    found = [item for item in documents.items("notifications", "ord-1") if item["kind"] == "alert"]
-    return found[0]["status"] if found else None
+    found = [item for item in documents.items("notifications", "ord-1") if item.get("kind") == "alert"]
+    return found[0] if found else None
 
 
 @pytest.fixture
@@ -46,92 +27,136 @@ def documents():
     return FakeDocuments()
 
 
-async def test_a_customer_is_told_that_the_parcel_is_on_its_way(documents):
-    await notify(documents, FakeClock(), event(SHIPPED, 5))
-
-    assert documents.requests == ["create notifications"]
-    (item,) = documents.items("notifications", "ord-1")
-    assert {field: value for field, value in item.items() if field[0] != "_"} == {
-        "id": "ord-1:orders:5",
-        "order_id": "ord-1",
-        "kind": "notification",
-        "channel": "email",
-        "recipient": "ada",
-        "template": "order_shipped",
-        "parameters": {"order_id": "ord-1", "tracking_number": "TRACK-1"},
-        "status": "recorded",
-        "time": START.isoformat(),
-    }
+@pytest.fixture
+def bus():
+    return FakeBus()
 
 
-async def test_a_customer_is_told_why_an_order_was_cancelled(documents):
-    await notify(documents, FakeClock(), event(CANCELLED, 7))
+@pytest.fixture
+def to(documents, bus):
+    return notifier(documents, bus)
 
-    assert documents.requests == ["batch notifications"]
-    assert _emails(documents) == [
-        ("order_cancelled", "ada", {"order_id": "ord-1", "reason": "payment_failed:insufficient_funds"})
+
+async def test_a_customer_is_told_that_the_parcel_is_on_its_way(to, documents, bus):
+    await with_profile(documents)
+    documents.requests.clear()
+    await notify(to, event(SHIPPED, 5))
+
+    assert documents.requests == ["read notification-preferences", "batch notifications"]
+    assert statuses(documents) == {"email": ["queued"], "push": ["queued"]}
+    assert [command.data.notification_id for command in queued(bus)] == [
+        "ord-1:orders:5:email",
+        "ord-1:orders:5:push",
     ]
-    assert _alert(documents) == "closed"
+
+
+async def test_a_customer_without_a_profile_costs_one_request_and_is_told_nothing(to, documents, bus):
+    await notify(to, event(SHIPPED, 5))
+
+    assert documents.requests == ["read notification-preferences"]
+    assert documents.items("notifications") == []
+    assert queued(bus) == []
+
+
+async def test_without_channels_nothing_is_asked_for(documents, bus):
+    await notify(notifier(documents, bus, channels={}), event(SHIPPED, 5))
+    assert documents.requests == []
+
+
+async def test_a_customer_is_told_why_an_order_was_cancelled_and_its_alert_is_closed(to, documents, bus):
+    await with_profile(documents)
+    await notify(to, event(CANCELLED, 7))
+
+    [email] = [each for each in documents.items("notifications") if each["id"].endswith(":email")]
+    assert (email["kind"], email["parameters"]) == (
+        "order_cancelled",
+        {"order_id": "ord-1", "reason": "payment_failed:insufficient_funds"},
+    )
+    assert _alert(documents)["status"] == "closed"
 
 
 @pytest.mark.parametrize("data", [SHIPPED, CANCELLED, NeedsAttention("ord-1", "payment", 5)])
-async def test_an_event_that_comes_twice_is_told_once(documents, data):
-    await notify(documents, FakeClock(), event(data, 7))
+async def test_an_event_that_comes_twice_is_told_once(documents, bus, data):
+    to = notifier(documents, bus, operators=("ops@shop.example",))
+    await with_profile(documents)
+    await notify(to, event(data, 7))
     before = documents.items("notifications")
+    commands = queued(bus)
 
-    await notify(documents, FakeClock(), event(data, 7))
+    await notify(to, event(data, 7))
 
     assert documents.items("notifications") == before
+    assert queued(bus) == commands
 
 
-async def test_an_operator_is_alerted_until_the_order_is_cancelled(documents):
-    await notify(documents, FakeClock(), _attention(6))
+async def test_an_event_that_comes_again_is_told_on_the_channels_that_were_on_when_it_came_first(
+    to, documents, bus
+):
+    await with_profile(documents)
+    await notify(to, event(SHIPPED, 5))
+    bus.sent.clear()
+    switches = {"email": {"order_shipped": "off"}, "sms": {"order_shipped": "on"}}
+    await with_profile(documents, ADA.__replace__(switches=switches))
+
+    await notify(to, event(SHIPPED, 5))
+
+    assert statuses(documents).keys() == {"email", "push"}
+    assert [command.data.notification_id.rpartition(":")[2] for command in queued(bus)] == ["email", "push"]
+
+
+async def test_an_operator_is_alerted_until_the_order_is_cancelled(to, documents):
+    await notify(to, _attention(6))
     assert documents.requests == ["create notifications"]
-    assert _alert(documents) == "open"
+    assert _alert(documents)["status"] == "open"
 
-    documents.requests.clear()
-    await notify(documents, FakeClock(), event(CANCELLED, 9))
-    assert documents.requests == ["batch notifications"] * 2
-    assert _alert(documents) == "closed"
-    assert len(_emails(documents)) == 1
-    (alert,) = [item for item in documents.items("notifications") if item["kind"] == "alert"]
-    assert (alert["step"], alert["opened_at"], alert["closed_at"]) == (
+    await notify(to, event(CANCELLED, 9))
+    alert = _alert(documents)
+    assert (alert["status"], alert["step"], alert["opened_at"], alert["closed_at"]) == (
+        "closed",
         "payment",
         START.isoformat(),
         START.isoformat(),
     )
 
 
-async def test_any_order_and_number_of_the_events_ends_with_a_closed_alert_and_one_email():
+async def test_the_operators_are_told_that_an_order_needs_attention(documents, bus):
+    await notify(notifier(documents, bus, operators=("ops@shop.example",)), _attention(6))
+
+    assert statuses(documents) == {"email": ["queued"]}
+    assert [command.data.attempt for command in queued(bus)] == [1]
+
+
+async def test_any_order_and_number_of_the_events_ends_with_a_closed_alert_and_one_notification():
     events = [_attention(6), _attention(8, "inventory"), event(CANCELLED, 10)]
     for order in itertools.permutations([*events, *events]):
         documents = FakeDocuments()
+        await with_profile(documents, ADA.__replace__(push=()))
         for one in order:
-            await notify(documents, FakeClock(), one)
-        assert _alert(documents) == "closed"
-        assert len(_emails(documents)) == 1
+            await notify(notifier(documents), one)
+        assert _alert(documents)["status"] == "closed"
+        assert statuses(documents) == {"email": ["queued"]}
 
 
-async def test_a_later_attention_is_what_the_alert_shows(documents):
+async def test_a_later_attention_is_what_the_alert_shows(to, documents):
     for one in (_attention(8, "inventory"), _attention(6), _attention(8, "inventory")):
-        await notify(documents, FakeClock(), one)
+        await notify(to, one)
 
-    (alert,) = documents.items("notifications")
+    alert = _alert(documents)
     assert (alert["status"], alert["step"], alert["version"]) == ("open", "inventory", 8)
 
 
-async def test_a_cancellation_that_comes_between_the_two_requests_of_an_alert_still_closes_it(documents):
-    await notify(documents, FakeClock(), _attention(6))
+async def test_a_cancellation_that_comes_between_the_two_requests_of_an_alert_still_closes_it(to, documents):
+    await notify(to, _attention(6))
 
     async def meanwhile(request):
         if request == "patch notifications":
             documents.before = _free
-            await notify(documents, FakeClock(), event(CANCELLED, 9))
+            await notify(to, event(CANCELLED, 9))
 
     documents.before = meanwhile
-    await notify(documents, FakeClock(), _attention(8))
+    await notify(to, _attention(8))
 
-    assert _alert(documents) == "closed"
+    assert _alert(documents)["status"] == "closed"
 
 
 @pytest.mark.parametrize(
@@ -141,20 +166,10 @@ async def test_a_cancellation_that_comes_between_the_two_requests_of_an_alert_st
         (CANCELLED, "ord-1", "id: must end in the stream's version"),
     ],
 )
-async def test_what_is_no_event_to_tell_of_is_refused(documents, data, id, rule):
+async def test_what_is_no_event_to_tell_of_is_refused(to, documents, data, id, rule):
     with pytest.raises(InvalidContract, match=rule):
-        await notify(documents, FakeClock(), event(data, 3, id))
+        await notify(to, event(data, 3, id))
     assert documents.requests == []
-
-
-async def test_no_notification_has_payment_data(documents):
-    for data, version in ((SHIPPED, 5), (CANCELLED, 7), (NeedsAttention("ord-1", "payment", 5), 6)):
-        await notify(documents, FakeClock(), event(data, version))
-
-    fields = {field for item in documents.items("notifications") for field in item} | {
-        field for _, _, parameters in _emails(documents) for field in parameters
-    }
-    assert not fields & {"payment_method", "amount", "currency", "payment_id"}
 
 
 async def _free(request):

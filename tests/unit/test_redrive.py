@@ -10,7 +10,7 @@ from core.redrive import MAX_REDRIVES, Redriven, redrive_queue, redrive_subscrip
 from services.inventory import handlers
 from tests.fakes import START, TOPOLOGY, FakeBus, FakeClock, FakeDocuments
 from tests.inventory_support import figures, reserve, stocked
-from tests.unit.test_notifications import SHIPPED, event
+from tests.notification_support import EMAIL_ONLY, SHIPPED, event, notifier, statuses, with_profile
 from triggers.timers.dead_letters import QUEUES, SUBSCRIPTIONS, redrive_all
 
 MESSAGE = to_message(reserve("ord-1", {"a": 1}), attempt=2)
@@ -165,6 +165,7 @@ def test_every_queue_and_subscription_is_redriven_but_what_was_parked():
 async def test_the_timer_redrives_each_entity_although_one_fails(bus):
     documents = await stocked(FakeDocuments(), {"a": 5})
     await handlers.execute(documents, reserve("ord-1", {"a": 1}), START)
+    await with_profile(documents, EMAIL_ONLY)
     for entity in ("inventory", "order-replies"):
         bus.dead_letter(entity, MESSAGE, COUNTED)
     for subscription in SUBSCRIPTIONS:
@@ -176,11 +177,11 @@ async def test_the_timer_redrives_each_entity_although_one_fails(bus):
 
     bus.before = fail
     with pytest.raises(BusUnreachable):
-        await redrive_all(documents, bus, FakeClock())
+        await redrive_all(documents, bus, FakeClock(), notifier(documents, bus))
 
     assert len(bus.sent["order-replies"]) == 1
     assert figures(documents, "a")["shipped"] == 1
-    assert len(documents.items("notifications")) == 1
+    assert statuses(documents) == {"email": ["queued"]}
     assert [entity for entity in (*QUEUES, *SUBSCRIPTIONS) if bus.dead(entity)] == ["inventory"]
 
 

@@ -20,7 +20,7 @@ def topology() -> Topology:
 
 def test_no_queue_detects_duplicates_because_a_resend_must_reach_the_service(topology: Topology) -> None:
     assert {queue.name: queue.duplicate_window_s for queue in topology.queues} == dict.fromkeys(
-        ("inventory", "payments", "shipping", "order-replies", "parked")
+        ("inventory", "payments", "shipping", "notifications", "order-replies", "parked")
     )
 
 

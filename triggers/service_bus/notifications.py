@@ -1,13 +1,15 @@
-"""The order events of which somebody is told."""
+"""The events of which somebody is told, and the queue on which the telling is done."""
+
+from functools import partial
 
 import azure.functions as func
 
-from core.bus import Bus
-from core.clock import Clock
 from core.contracts import InvalidContract, contract_name
-from core.documents import Documents
 from core.envelope import Envelope
-from services.notifications import records
+from core.json import ReadOnlyJson
+from services.notifications import alerts
+from services.notifications.handlers import COMMANDS, handle_command
+from services.notifications.telling import QUEUE, Notice, Notifier, tell
 from services.orders.events import NeedsAttention, OrderCancelled, ShippingCreated
 from triggers.service_bus.receiving import receive
 
@@ -15,11 +17,8 @@ SUBSCRIPTION = "order-events/Subscriptions/notifications"
 TOLD = frozenset(contract_name(event) for event in (ShippingCreated, OrderCancelled, NeedsAttention))
 
 
-def blueprint(documents: Documents, bus: Bus, clock: Clock) -> func.Blueprint:
+def blueprint(notifier: Notifier) -> func.Blueprint:
     bp = func.Blueprint()
-
-    async def tell(event: Envelope) -> None:
-        await notify(documents, clock, event)
 
     @bp.service_bus_topic_trigger(
         arg_name="message",
@@ -28,44 +27,50 @@ def blueprint(documents: Documents, bus: Bus, clock: Clock) -> func.Blueprint:
         subscription_name="notifications",
     )
     async def send_notifications(message: func.ServiceBusMessage) -> None:
-        await receive(message, queue=SUBSCRIPTION, bus=bus, handle=tell, accepts=TOLD)
+        handle = partial(notify, notifier)
+        await receive(message, queue=SUBSCRIPTION, bus=notifier.bus, handle=handle, accepts=TOLD)
+
+    @bp.service_bus_queue_trigger(
+        arg_name="message", connection="ServiceBusConnection", queue_name="notifications"
+    )
+    async def handle_notification_commands(message: func.ServiceBusMessage) -> None:
+        handle = partial(handle_command, notifier)
+        await receive(message, queue=QUEUE, bus=notifier.bus, handle=handle, accepts=COMMANDS)
 
     return bp
 
 
-async def notify(documents: Documents, clock: Clock, event: Envelope) -> None:
+async def notify(notifier: Notifier, event: Envelope) -> None:
     """Raises InvalidContract for an event that is not an order's."""
+    documents, now = notifier.documents, notifier.clock.now()
     match event.data:
         case ShippingCreated() as shipped:
-            await records.order_shipped(
-                documents,
-                event_id=event.id,
-                order_id=shipped.order_id,
-                customer_id=shipped.customer_id,
-                tracking_number=shipped.tracking_number,
-                now=clock.now(),
-            )
+            parameters = {"tracking_number": shipped.tracking_number}
+            await _tell(notifier, event, "order_shipped", shipped.customer_id, parameters)
         case OrderCancelled() as cancelled:
-            await records.order_cancelled(
+            version = _version(event)
+            await alerts.close(documents, order_id=cancelled.order_id, version=version, now=now)
+            parameters = {"reason": cancelled.reason}
+            await _tell(notifier, event, "order_cancelled", cancelled.customer_id, parameters)
+        case NeedsAttention(order_id, step, attempts):
+            await alerts.open_for(
                 documents,
-                event_id=event.id,
-                order_id=cancelled.order_id,
-                customer_id=cancelled.customer_id,
-                reason=cancelled.reason,
+                order_id=order_id,
+                step=step,
+                attempts=attempts,
                 version=_version(event),
-                now=clock.now(),
+                now=now,
             )
-        case NeedsAttention() as attention:
-            await records.attention_needed(
-                documents,
-                order_id=attention.order_id,
-                step=attention.step,
-                attempts=attention.attempts,
-                version=_version(event),
-                now=clock.now(),
-            )
+            await _tell(notifier, event, "order_needs_attention", "", {"step": step, "attempts": attempts})
         case _:
             raise InvalidContract(f"type: nobody is told of {event.type!r}")
+
+
+async def _tell(
+    notifier: Notifier, event: Envelope, kind: str, customer_id: str, parameters: ReadOnlyJson
+) -> None:
+    order_id = event.subject
+    await tell(notifier, Notice(event.id, kind, order_id, customer_id, {"order_id": order_id, **parameters}))
 
 
 def _version(event: Envelope) -> int:

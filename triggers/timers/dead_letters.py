@@ -11,29 +11,30 @@ from core.concurrency import gather_bounded
 from core.documents import Documents
 from core.envelope import Envelope
 from core.redrive import redrive_queue, redrive_subscription
+from services.notifications.telling import Notifier
 from triggers.service_bus import inventory, notifications
 
-QUEUES = ("inventory", "payments", "shipping", "order-replies")
+QUEUES = ("inventory", "payments", "shipping", "notifications", "order-replies")
 """Not `parked`: what was parked waits for an operator, in that queue and then in its dead-letter queue."""
 
 SUBSCRIPTIONS = (inventory.SUBSCRIPTION, notifications.SUBSCRIPTION)
 
 
-def blueprint(documents: Documents, bus: Bus, clock: Clock) -> func.Blueprint:
+def blueprint(documents: Documents, bus: Bus, clock: Clock, notifier: Notifier) -> func.Blueprint:
     bp = func.Blueprint()
 
     @bp.timer_trigger(arg_name="timer", schedule="40 * * * * *")
     async def redrive_dead_letters(timer: func.TimerRequest) -> None:
-        await redrive_all(documents, bus, clock)
+        await redrive_all(documents, bus, clock, notifier)
 
     return bp
 
 
-async def redrive_all(documents: Documents, bus: Bus, clock: Clock) -> None:
+async def redrive_all(documents: Documents, bus: Bus, clock: Clock, notifier: Notifier) -> None:
     """One entity that fails does not keep the others; its error is raised after them."""
     handlers: Mapping[str, Callable[[Envelope], Awaitable[None]]] = {
         inventory.SUBSCRIPTION: partial(inventory.handle_shipment, documents, clock),
-        notifications.SUBSCRIPTION: partial(notifications.notify, documents, clock),
+        notifications.SUBSCRIPTION: partial(notifications.notify, notifier),
     }
 
     async def redrive(entity: str) -> None:

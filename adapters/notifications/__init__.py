@@ -1,0 +1,1 @@
+"""The channels of notifications: what really sends, and the outbox that only keeps."""
