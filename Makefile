@@ -14,6 +14,9 @@ RATE ?= 105
 ADAPTERS ?= embedded
 WIRE := $(if $(filter azure,$(ADAPTERS)),--wire)
 
+# Processes that run the tests: one for each core, or none beside pytest itself when ARGS chooses some of them.
+WORKERS ?= $(if $(ARGS),0,auto)
+
 # SCHEDULER=1 starts the Durable Task Scheduler emulator too (docs/func-start.md).
 SCHEDULER ?=
 COMPOSE := docker compose $(if $(SCHEDULER),--profile scheduler)
@@ -29,7 +32,7 @@ help:
 	@echo "make func            set up their containers, then func start [PORT=$(PORT)]"
 	@echo "make emulators-down  stop them and forget what they hold"
 	@echo "make setup           create the containers of topology/cosmos.json, where they are missing"
-	@echo "make test            all tests"
+	@echo "make test            all tests, on all cores [ARGS= what pytest takes, WORKERS=]"
 	@echo "make check           ruff, mypy, import-linter, formatting"
 	@echo "make replay FILE=x   submit the invoices of an Online Retail CSV file"
 	@echo "make bench           open-loop load on 1 and on 2 instances [RATE=$(RATE)], then through the Azure SDKs"
@@ -78,7 +81,7 @@ local.settings.json:
 	@echo "$@ is new: a copy of local.settings.json.example"
 
 test: $(READY)
-	@$(RUN) -m pytest $(ARGS)
+	@$(RUN) -m pytest -n $(WORKERS) $(ARGS)
 
 check: $(READY)
 	@$(RUN) -m ruff check .
