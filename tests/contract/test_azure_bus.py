@@ -190,7 +190,7 @@ def test_an_endpoint_that_accepts_and_says_nothing_is_unreachable(
         port = server.sockets[0].getsockname()[1]
         text = servicebus_connection_string(WireKeys("a2V5", "", ""), "127.0.0.1", port)
         bus = AzureBus(service_bus_connection({"ServiceBusConnection": text}))
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(30):
             sends = (bus.send(QUEUE, [message(number)]) for number in range(5))
             outcomes = await asyncio.gather(*sends, return_exceptions=True)
         assert [type(outcome) for outcome in outcomes] == [BusUnreachable] * 5
@@ -226,6 +226,6 @@ async def test_what_nobody_closed_ends_with_the_loop(endpoint: Endpoint, endpoin
 
     await asyncio.to_thread(asyncio.run, app(), debug=True)
     assert bus._client is None
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(30):
         while endpoint.server is not None and endpoint.server.connections:  # noqa: ASYNC110  (no event)
             await asyncio.sleep(0.01)
