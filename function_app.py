@@ -26,6 +26,7 @@ from triggers.change_feed import inventory as stock_changes
 from triggers.change_feed import orders as order_changes
 from triggers.http import health, operations
 from triggers.http import inventory as inventory_api
+from triggers.http import notification_preferences as preferences_api
 from triggers.http import orders as orders_api
 from triggers.http import payments as payments_api
 from triggers.service_bus import inventory as inventory_messages
@@ -84,6 +85,7 @@ for blueprint in (
     inventory_messages.blueprint(documents, bus, clock),
     payment_messages.blueprint(documents, bus, gateway, clock, settings.gateway_timeout_s),
     shipping_messages.blueprint(documents, bus, carrier, clock, settings.gateway_timeout_s),
+    preferences_api.blueprint(documents, clock, notifier.unsubscribe_key),
     notification_messages.blueprint(notifier),
     order_changes.blueprint(documents, bus),
     stock_changes.blueprint(documents, bus),

@@ -1,6 +1,5 @@
 """The settings of notifications, and the channels that they name."""
 
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -8,14 +7,13 @@ from adapters.notifications.outbox import Outbox
 from core.clock import Clock
 from core.documents import Documents
 from core.settings import InvalidSetting
+from services.notifications.addresses import email
 from services.notifications.channels import CHANNELS, Channel, ChannelName
 from services.notifications.profile import Profile
 
 OUTBOX = "outbox"
 DEVELOPMENT_KEY = "an outbox reaches nobody, so its links need no secret"
 LEAST_KEY_CHARACTERS = 32
-
-_EMAIL = re.compile(r"[^\s@<>,;]{1,64}@[^\s@<>,;]{1,190}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,6 +69,7 @@ def _words(environment: Mapping[str, str], name: str, default: str = "") -> tupl
 
 def _emails(environment: Mapping[str, str], name: str) -> tuple[str, ...]:
     found = _words(environment, name)
-    if not all(_EMAIL.fullmatch(each) for each in found):
-        raise InvalidSetting(f"{name}: must be e-mail addresses, with commas between them")
-    return found
+    try:
+        return tuple(map(email, found))
+    except ValueError as error:
+        raise InvalidSetting(f"{name}: must be e-mail addresses, with commas between them") from error

@@ -30,6 +30,14 @@ _EN: Mapping[str, tuple[str, str]] = {
         "The undo of {{ step }} of order {{ order_id }} had no answer after {{ attempts }} attempts. "
         "The saga goes on trying.",
     ),
+    "stock_low": (
+        "{{ sku }} runs low",
+        "Of {{ sku }} {{ available }} can still be sold; {{ threshold }} or fewer count as low.",
+    ),
+    "stock_recovered": (
+        "{{ sku }} no longer runs low",
+        "Of {{ sku }} {{ available }} can be sold again.",
+    ),
 }
 """Title and text by kind: what differs between kinds; the rest is the same for all."""
 

@@ -23,16 +23,20 @@ class Kind:
     sample: Mapping[str, Json]
 
 
-_ORDER = {"order_id": "ord-smkhwqmnvgr362srwtee"}
-_PARCEL = {**_ORDER, "tracking_number": "SBX-4711"}
-_RETURN = {**_ORDER, "return_id": "ord-smkhwqmnvgr362srwtee-r1"}
+def _of_order(**parameters: Json) -> Mapping[str, Json]:
+    return {"order_id": "ord-smkhwqmnvgr362srwtee", **parameters}
+
+
+_STOCK: Mapping[str, Json] = {"sku": "TEAPOT", "available": 4, "threshold": 5}
 
 KINDS: Mapping[str, Kind] = {
     kind.name: kind
     for kind in (
-        Kind("order_shipped", "customer", False, _PARCEL),
-        Kind("order_cancelled", "customer", True, {**_ORDER, "reason": "payment_failed:card_declined"}),
-        Kind("order_needs_attention", "operators", True, {**_ORDER, "step": "payment", "attempts": 5}),
+        Kind("order_shipped", "customer", False, _of_order(tracking_number="SBX-4711")),
+        Kind("order_cancelled", "customer", True, _of_order(reason="payment_failed:card_declined")),
+        Kind("order_needs_attention", "operators", True, _of_order(step="payment", attempts=5)),
+        Kind("stock_low", "operators", True, _STOCK),
+        Kind("stock_recovered", "operators", True, {**_STOCK, "available": 40}),
     )
 }
 

@@ -19,15 +19,27 @@ logger = logging.getLogger("orderflow.http")
 
 STATUS = {
     "order_not_found": HTTPStatus.NOT_FOUND,
+    "return_not_found": HTTPStatus.NOT_FOUND,
     "unknown_sku": HTTPStatus.NOT_FOUND,
     "unknown_projection": HTTPStatus.NOT_FOUND,
     "payment_not_found": HTTPStatus.NOT_FOUND,
     "unknown_provider": HTTPStatus.NOT_FOUND,
+    "preferences_not_found": HTTPStatus.NOT_FOUND,
+    "preferences_changed": HTTPStatus.PRECONDITION_FAILED,
+    "invalid_link": HTTPStatus.BAD_REQUEST,
+    "unknown_template": HTTPStatus.NOT_FOUND,
+    "unknown_kind": HTTPStatus.NOT_FOUND,
+    "notification_not_found": HTTPStatus.NOT_FOUND,
+    "no_outbox": HTTPStatus.NOT_FOUND,
+    "report_not_trusted": HTTPStatus.FORBIDDEN,
     "cannot_cancel": HTTPStatus.CONFLICT,
     "below_held": HTTPStatus.CONFLICT,
     "order_ended": HTTPStatus.CONFLICT,
     "idempotency_key_reused": HTTPStatus.UNPROCESSABLE_ENTITY,
     "reason_required": HTTPStatus.BAD_REQUEST,
+    "unknown_line": HTTPStatus.BAD_REQUEST,
+    "other_lines": HTTPStatus.BAD_REQUEST,
+    "more_than_announced": HTTPStatus.BAD_REQUEST,
     "invalid_quantity": HTTPStatus.BAD_REQUEST,
 }
 """The status of a rejection, by its code."""
