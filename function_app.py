@@ -5,6 +5,7 @@ import os
 import azure.durable_functions as df
 
 from activities import orders as order_activities
+from activities import returns as return_activities
 from adapters.notifications.settings import channels_of, operators_of, read_notification_settings
 from adapters.sandbox.carrier import SandboxCarrier
 from adapters.sandbox.gateway import SandboxGateway
@@ -20,7 +21,7 @@ from services.inventory.stock_projection import STOCK_LEVELS
 from services.notifications.telling import Notifier
 from services.orders.handlers import Orders
 from services.orders.list_projection import ORDER_LIST
-from services.orders.policy import longest_forward_s, policy_of
+from services.orders.policy import longest_forward_s, policy_of, return_policy_of
 from services.orders.saga import Ports
 from triggers.change_feed import inventory as stock_changes
 from triggers.change_feed import orders as order_changes
@@ -29,6 +30,8 @@ from triggers.http import inventory as inventory_api
 from triggers.http import notification_preferences as preferences_api
 from triggers.http import orders as orders_api
 from triggers.http import payments as payments_api
+from triggers.http import returns as returns_api
+from triggers.sagas import ReturnSagas
 from triggers.service_bus import inventory as inventory_messages
 from triggers.service_bus import notifications as notification_messages
 from triggers.service_bus import orders as order_messages
@@ -57,7 +60,9 @@ else:
 
 orders = Orders(documents, clock)
 policy = policy_of(settings)
+return_sagas = ReturnSagas(policy, return_policy_of(settings))
 hold_s = longest_forward_s(policy, len(ORDER_SAGA)) + settings.hold_margin_s
+ports = Ports(documents, bus, clock, hold_s)
 gateway = SandboxGateway(documents, bus, clock)
 carrier = SandboxCarrier(documents, clock)
 told = read_notification_settings(os.environ, settings.adapters)
@@ -75,8 +80,10 @@ notifier = Notifier(
 app = df.DFApp()
 for blueprint in (
     orchestrators.blueprint(),
-    order_activities.blueprint(Ports(documents, bus, clock, hold_s)),
+    order_activities.blueprint(ports),
+    return_activities.blueprint(ports),
     orders_api.blueprint(orders, policy),
+    returns_api.blueprint(orders, return_sagas, settings.return_window_s),
     inventory_api.blueprint(documents, clock),
     payments_api.blueprint(documents, bus, clock, SandboxWebhooks()),
     operations.blueprint(orders, policy, (ORDER_LIST, STOCK_LEVELS)),
@@ -90,6 +97,7 @@ for blueprint in (
     order_changes.blueprint(documents, bus),
     stock_changes.blueprint(documents, bus),
     order_timers.blueprint(orders, policy, settings.idle_s),
+    order_timers.returns_blueprint(orders, return_sagas, settings.idle_s),
     holds.blueprint(documents, bus, clock),
     dead_letters.blueprint(documents, bus, clock, notifier),
 ):

@@ -11,6 +11,8 @@
 6  every command has exactly one recorded outcome, however often it was delivered
 7  messages: accepted = completed + dead-lettered + expired + cancelled + still held, for every queue and
    subscription
+8  returns: each has ended or waits for people; what came back and was given back is what its inspection said;
+   a live label for each that was sent one, and for no cancelled one
 """
 
 from collections import Counter
@@ -18,6 +20,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 
 from tools.evidence import Evidence, Item, OrderFacts, order_facts
+from tools.return_facts import pieces_by_return, refunds_by_return, return_facts, violations
 
 
 @dataclass(frozen=True, slots=True)
@@ -191,8 +194,11 @@ def _shipments(evidence: Evidence, orders: Orders) -> Found:
         for shipment in evidence.items("sandbox", "shipment")
         if shipment["status"] == "created"
     )
-    for id in sorted(live.keys() - orders.keys()):
-        yield id, "has a live shipment and is no order"
+    returns = {
+        facts.id for id, events in evidence.streams("orders").items() for facts in return_facts(id, events)
+    }
+    for id in sorted(live.keys() - orders.keys() - returns):
+        yield id, "has a live shipment and is no order, nor a return"
     for order in orders.values():
         due = 1 if order.status == "completed" else 0
         if order.status in {"completed", "cancelled"} and live[order.id] != due:
@@ -233,6 +239,8 @@ REPLIES: Mapping[str, tuple[str, ...]] = {
     "payments.refund_part": ("payments.part_refunded", "payments.part_refund_refused"),
     "shipping.create": ("shipping.created", "shipping.refused"),
     "shipping.cancel": ("shipping.cancelled",),
+    "shipping.create_return": ("shipping.return_created", "shipping.return_refused"),
+    "shipping.cancel_return": ("shipping.return_cancelled",),
 }
 """The outcomes that each command can have."""
 
@@ -278,6 +286,31 @@ def _expected_outcomes(order: OrderFacts) -> Iterator[tuple[str, str]]:
             yield undo, REPLIES[undo][0]
 
 
+def _returns(evidence: Evidence, orders: Orders) -> Found:
+    """What came back and was given back is what the order says of each return."""
+    moved = pieces_by_return(evidence.items("inventory", "return"))
+    given_back = refunds_by_return(evidence.streams("payments"))
+    live = Counter(
+        shipment["order_id"]
+        for shipment in evidence.items("sandbox", "shipment")
+        if shipment["status"] == "created"
+    )
+    known: set[str] = set()
+    for order_id, events in evidence.streams("orders").items():
+        for facts in return_facts(order_id, events):
+            known.add(facts.id)
+            for text in violations(
+                facts,
+                moved=moved.get(facts.id, {}),
+                given_back=given_back[facts.id],
+                live_labels=live[facts.id],
+                faults_ended=evidence.faults_ended,
+            ):
+                yield facts.id, text
+    for id in sorted((moved.keys() | given_back.keys()) - known):
+        yield id, "is no return of an order, and goods or money were given back for it"
+
+
 def _messages(evidence: Evidence, _: Orders) -> Found:
     for path, account in sorted(evidence.messages.items()):
         if account.missing:
@@ -292,4 +325,5 @@ INVARIANTS: tuple[Callable[[Evidence, Orders], Found], ...] = (
     _read_models,
     _outcomes,
     _messages,
+    _returns,
 )

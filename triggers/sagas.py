@@ -1,10 +1,13 @@
 """What the triggers ask of durable instances; the client says most of it in bare exceptions."""
 
+from dataclasses import dataclass
+
 import azure.durable_functions as df
 
 from core.json import JsonObject
 from core.resilience import TransientError
-from services.orders.policy import SAGA
+from core.telemetry import root_traceparent
+from services.orders.policy import OPERATOR_EVENT, RETURN_SAGA, SAGA, Policy, ReturnPolicy, return_input
 
 _ACTIVE = frozenset({"Pending", "Running", "ContinuedAsNew", "Suspended"})
 
@@ -13,12 +16,14 @@ class SagaUnreachable(TransientError):
     """The durable extension did not take the request; worth repeating."""
 
 
-async def start(client: df.DurableOrchestrationClient, order_id: str, given: JsonObject) -> None:
-    """Raises SagaUnreachable, also when the saga of this order runs already."""
+async def start(
+    client: df.DurableOrchestrationClient, instance_id: str, given: JsonObject, saga: str = SAGA
+) -> None:
+    """Raises SagaUnreachable, also when the saga of this order or return runs already."""
     try:
-        await client.start_new(SAGA, order_id, given)
+        await client.start_new(saga, instance_id, given)
     except Exception as error:
-        raise SagaUnreachable(f"saga of {order_id} not started: {error}") from error
+        raise SagaUnreachable(f"saga of {instance_id} not started: {error}") from error
 
 
 async def is_active(client: df.DurableOrchestrationClient, instance_id: str) -> bool:
@@ -45,3 +50,24 @@ async def raise_event(
             raise SagaUnreachable(f"event {name} not taken: {error}") from error
         return False
     return True
+
+
+@dataclass(frozen=True, slots=True)
+class ReturnSagas:
+    """The sagas of returns, and the policies that they are started with."""
+
+    policy: Policy
+    returns: ReturnPolicy
+
+    async def start(
+        self, client: df.DurableOrchestrationClient, order_id: str, return_id: str, traceparent: str
+    ) -> None:
+        """Unless it runs already. Raises SagaUnreachable."""
+        if not await is_active(client, return_id):
+            given = return_input(self.policy, self.returns, order_id, traceparent)
+            await start(client, return_id, given, RETURN_SAGA)
+
+    async def wake(self, client: df.DurableOrchestrationClient, order_id: str, return_id: str) -> None:
+        """One that waits to try a step again; start it if there is none. Raises SagaUnreachable."""
+        if not await raise_event(client, return_id, OPERATOR_EVENT, {}):
+            await self.start(client, order_id, return_id, root_traceparent(order_id))

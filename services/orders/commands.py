@@ -1,8 +1,12 @@
-"""What can be asked of an order: by the customer (Place, RequestCancel) and by the saga (all others)."""
+"""What can be asked of an order: by the customer (Place, RequestCancel), by the carrier (RecordDelivery), and
+by the saga (all others). return_commands.py has what can be asked of its returns.
+"""
 
 from dataclasses import dataclass
+from datetime import datetime
 
 from services.orders.events import OrderLine, ShippingAddress
+from services.orders.return_commands import ReturnCommand
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,6 +88,14 @@ class NoteLateReply:
     reply_id: str
 
 
+@dataclass(frozen=True, slots=True)
+class RecordDelivery:
+    """The carrier's news; `shipment_id` says of which parcel."""
+
+    shipment_id: str
+    delivered_at: datetime
+
+
 type OrderCommand = (
     Place
     | RequestCancel
@@ -92,4 +104,6 @@ type OrderCommand = (
     | RecordShipment
     | RecordCancellation
     | NoteLateReply
+    | RecordDelivery
+    | ReturnCommand
 )

@@ -7,6 +7,7 @@ from functools import reduce
 from core.decider import Decider, Rejection
 from services.orders import commands as c
 from services.orders import events as e
+from services.orders import returns
 from services.orders.state import CANCELLABLE, TERMINAL, UNDOING, OrderState, evolve
 
 STEPS = ("inventory", "payment", "shipping")
@@ -41,7 +42,9 @@ class WrongTransition(Rejection):
         )
 
 
-def decide(state: OrderState, command: c.OrderCommand, now: datetime) -> Sequence[e.OrderEvent]:
+def decide(  # noqa: PLR0911  (one a kind of command)
+    state: OrderState, command: c.OrderCommand, now: datetime
+) -> Sequence[e.OrderEvent]:
     if isinstance(command, c.Place):
         return _place(state, command, now)
     if state.status == "none":
@@ -55,6 +58,10 @@ def decide(state: OrderState, command: c.OrderCommand, now: datetime) -> Sequenc
             return _record_cancellation(state, command)
         case c.NoteLateReply():
             return _note_late_reply(state, command)
+        case c.RecordDelivery():
+            return _record_delivery(state, command)
+        case _:
+            return returns.decide(_sold(state), command, now)
 
 
 def _place(state: OrderState, command: c.Place, now: datetime) -> Sequence[e.OrderEvent]:
@@ -147,6 +154,27 @@ def _note_late_reply(state: OrderState, command: c.NoteLateReply) -> Sequence[e.
     return (e.LateReply(state.order_id, command.reply_type, command.reply_id),)
 
 
+def _record_delivery(state: OrderState, command: c.RecordDelivery) -> Sequence[e.OrderEvent]:
+    """Of another parcel than the one that the order knows: nothing. It may have been cancelled."""
+    if state.delivered_at is not None or state.status != "completed":
+        return ()
+    if command.shipment_id != state.shipment_id:
+        return ()
+    return (e.OrderDelivered(state.order_id, state.customer_id, state.tracking_number, command.delivered_at),)
+
+
+def _sold(state: OrderState) -> returns.Sold:
+    return returns.Sold(
+        order_id=state.order_id,
+        customer_id=state.customer_id,
+        currency=state.currency,
+        lines=state.lines,
+        completed=state.status == "completed",
+        delivered_at=state.delivered_at,
+        returns=state.returns,
+    )
+
+
 ORDERS: Decider[OrderState, c.OrderCommand, e.OrderEvent] = Decider(
-    container="orders", state=OrderState, initial=OrderState(), decide=decide, evolve=evolve
+    container="orders", state=OrderState, initial=OrderState(), decide=decide, evolve=evolve, schema=2
 )

@@ -3,12 +3,14 @@
 created -> inventory_reserved -> payment_processed + shipping_requested -> shipping_created + completed
 any failure or a cancellation: cancellation_started -> the undos, in reverse -> cancelled
 an undo that does not succeed: needs_attention, and on with the undos
+a completed order may be delivered, and have returns (`return_events.py`)
 """
 
 from dataclasses import dataclass
 from datetime import datetime
 
 from core.contracts import contract, contract_name
+from services.orders import return_events as r
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,6 +88,17 @@ class ShippingCreated:
 @dataclass(frozen=True, slots=True)
 class OrderCompleted:
     order_id: str
+
+
+@contract("orders.delivered")
+@dataclass(frozen=True, slots=True)
+class OrderDelivered:
+    """The carrier says so. `customer_id` is there for those who tell the customer."""
+
+    order_id: str
+    customer_id: str
+    tracking_number: str
+    delivered_at: datetime
 
 
 @contract("orders.cancel_requested")
@@ -167,6 +180,7 @@ type OrderEvent = (
     | ShippingRequested
     | ShippingCreated
     | OrderCompleted
+    | OrderDelivered
     | CancelRequested
     | CancellationStarted
     | ShippingCancelled
@@ -175,6 +189,7 @@ type OrderEvent = (
     | OrderCancelled
     | NeedsAttention
     | LateReply
+    | r.ReturnEvent
 )
 
 PUBLISHED = frozenset(
@@ -185,9 +200,17 @@ PUBLISHED = frozenset(
         PaymentProcessed,
         ShippingCreated,
         OrderCompleted,
+        OrderDelivered,
         PaymentRefunded,
         InventoryReleased,
         OrderCancelled,
         NeedsAttention,
+        r.ReturnApproved,
+        r.ReturnRejected,
+        r.ReturnLabelCreated,
+        r.ReturnRefunded,
+        r.ReturnCompleted,
+        r.ReturnCancelled,
+        r.ReturnNeedsAttention,
     )
 )

@@ -1,4 +1,4 @@
-"""How long the saga of an order waits, and how often it tries."""
+"""How long the sagas of an order and of a return wait, and how often they try."""
 
 from dataclasses import asdict, dataclass
 
@@ -8,9 +8,13 @@ from core.settings import Settings
 SAGA = "order_saga"
 """The orchestrator's name. The instance id is the order's."""
 
+RETURN_SAGA = "return_saga"
+"""The orchestrator of a return. The instance id is the return's."""
+
 CANCEL_EVENT = "cancel"
 OPERATOR_EVENT = "operator"
 LONGEST_PAUSE_S = 3600.0
+DAY_S = 86400.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +41,35 @@ def wait_s(policy: Policy, attempt: int) -> float:
 def longest_forward_s(policy: Policy, steps: int) -> float:
     """How long `steps` steps may take before the saga gives the last of them up."""
     return steps * sum(wait_s(policy, attempt) for attempt in range(1, policy.step_attempts + 1))
+
+
+@dataclass(frozen=True, slots=True)
+class ReturnPolicy:
+    """approval_s, parcel_s: for how long a return waits for its approval, and for its parcel.
+    look_s: how often it looks whether what it waits for has happened, should nobody have told.
+    """
+
+    approval_s: float
+    parcel_s: float
+    look_s: float
+
+
+def return_policy_of(settings: Settings) -> ReturnPolicy:
+    return ReturnPolicy(
+        settings.return_approval_s,
+        settings.return_parcel_s,
+        min(DAY_S, settings.return_approval_s, settings.return_parcel_s),
+    )
+
+
+def return_event(return_id: str, stage: str) -> str:
+    """The event by which the saga of a return hears that people have decided or seen something."""
+    return f"{return_id}:{stage}"
+
+
+def return_input(policy: Policy, returns: ReturnPolicy, order_id: str, traceparent: str) -> JsonObject:
+    """The input of a return saga that runs from the top, which is harmless at any time."""
+    return {**start_input(policy, traceparent), "returns": asdict(returns), "order_id": order_id}
 
 
 def start_input(policy: Policy, traceparent: str) -> JsonObject:

@@ -5,6 +5,8 @@ from datetime import UTC, datetime
 from typing import Literal
 
 from services.orders import events as e
+from services.orders import returns
+from services.orders.returns import ENDED, Return
 
 type Status = Literal[
     "none",
@@ -40,6 +42,8 @@ class OrderState:
     undo: the steps that the cancellation undoes, in that order; undone: those of which it is recorded.
     attention_step: the undo that did not succeed, while the status is `needs_attention`.
     late_replies: ids of the recorded late replies.
+    delivered_at: when the carrier handed the parcel over, once it says so.
+    open_returns: how many of the returns have not ended.
     """
 
     status: Status = "none"
@@ -64,6 +68,9 @@ class OrderState:
     refunded: int = 0
     attention_step: str = ""
     late_replies: tuple[str, ...] = ()
+    delivered_at: datetime | None = None
+    returns: tuple[Return, ...] = ()
+    open_returns: int = 0
 
     @property
     def undo_left(self) -> tuple[str, ...]:
@@ -115,6 +122,11 @@ def evolve(state: OrderState, event: e.OrderEvent) -> OrderState:  # noqa: PLR09
             return replace(state, status="cancelled", reason=event.reason, attention_step="")
         case e.LateReply():
             return replace(state, late_replies=(*state.late_replies, event.reply_id))
+        case e.OrderDelivered():
+            return replace(state, delivered_at=event.delivered_at)
+        case _:
+            after = returns.evolve(state.returns, event)
+            return replace(state, returns=after, open_returns=sum(each.status not in ENDED for each in after))
 
 
 def _undone(

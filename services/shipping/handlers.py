@@ -23,8 +23,13 @@ from services.shipping.decider import (
 )
 from services.shipping.events import CancelStarted, CreateStarted
 from services.shipping.messages import (
+    CancelReturn,
     CancelShipment,
+    CreateReturn,
     CreateShipment,
+    ReturnCancelled,
+    ReturnCreated,
+    ReturnRefused,
     ShipmentCancelled,
     ShipmentCreated,
     ShipmentRefused,
@@ -32,7 +37,9 @@ from services.shipping.messages import (
 
 CREATE = contract_name(CreateShipment)
 CANCEL = contract_name(CancelShipment)
-COMMANDS = frozenset({CREATE, CANCEL})
+CREATE_RETURN = contract_name(CreateReturn)
+CANCEL_RETURN = contract_name(CancelReturn)
+COMMANDS = frozenset({CREATE, CANCEL, CREATE_RETURN, CANCEL_RETURN})
 
 type Answer = ShipmentCreated | ShipmentRefused | ShipmentCancelled
 
@@ -42,10 +49,14 @@ async def handle_command(
 ) -> None:
     """Create or cancel, once, and answer. `timeout_s` is how long the carrier may take.
 
+    A parcel that comes back is a shipment of its own, whose business key is the return.
     Raises InvalidContract, OutcomeUnknown and the transient errors of documents and bus; repeating is safe.
     """
-    order = command.data
-    check_command(command, order.order_id)
+    asked = command.data
+    return_id = asked.return_id if isinstance(asked, CreateReturn | CancelReturn) else ""
+    check_command(command, asked.order_id, return_id)
+    parcel = return_id or asked.order_id
+    order = _of_parcel(asked, parcel)
     limit = deadline(clock.now(), timeout_s)
     start: ShipmentCommand = (
         StartCreate(order, limit) if isinstance(order, CreateShipment) else StartCancel(order, limit)
@@ -58,6 +69,10 @@ async def handle_command(
             return _create_call(carrier, clock, timeout_s, state, state.intent, order)
         return _cancel_call(carrier, clock, timeout_s, state, state.intent)
 
+    def answers_here(before: Shipment, after: Shipment) -> Sequence[tuple[str, object]]:
+        found = answers(before, after)
+        return [_of_return(asked.order_id, return_id, answer) for answer in found] if return_id else found
+
     await carry_out(
         documents,
         bus,
@@ -66,8 +81,9 @@ async def handle_command(
         command,
         start,
         loaded=Loaded(SHIPMENTS.initial) if isinstance(order, CreateShipment) else None,
-        answers=answers,
+        answers=answers_here,
         under_way=under_way,
+        stream=parcel,
     )
 
 
@@ -82,6 +98,31 @@ def answers(before: Shipment, after: Shipment) -> Sequence[tuple[str, Answer]]:
     if after.cancel_answered and not before.cancel_answered:
         found.append((CANCEL, ShipmentCancelled(after.order_id)))
     return found
+
+
+def _of_parcel(
+    asked: CreateShipment | CancelShipment | CreateReturn | CancelReturn, parcel: str
+) -> CreateShipment | CancelShipment:
+    match asked:
+        case CreateReturn():
+            return CreateShipment(parcel, asked.address, asked.delivery, asked.pieces)
+        case CancelReturn():
+            return CancelShipment(parcel)
+        case _:
+            return asked
+
+
+def _of_return(order_id: str, return_id: str, answer: tuple[str, Answer]) -> tuple[str, object]:
+    """The answer of a shipment as one of a return, with what follows the order in its command's id."""
+    match answer[1]:
+        case ShipmentCreated() as created:
+            return f"{CREATE_RETURN}:{return_id}", ReturnCreated(
+                order_id, return_id, created.shipment_id, created.tracking_number
+            )
+        case ShipmentRefused() as refused:
+            return f"{CREATE_RETURN}:{return_id}", ReturnRefused(order_id, return_id, refused.reason)
+        case ShipmentCancelled():
+            return f"{CANCEL_RETURN}:{return_id}", ReturnCancelled(order_id, return_id)
 
 
 def _create_call(

@@ -66,3 +66,52 @@ class ShipmentCancelled:
     """Also when there was nothing to cancel."""
 
     order_id: str
+
+
+@contract("shipping.create_return")
+@dataclass(frozen=True, slots=True)
+class CreateReturn:
+    """A label with which the customer, at `address`, sends goods back. Else as `shipping.create`."""
+
+    order_id: Id
+    return_id: Id
+    address: Address
+    delivery: str
+    pieces: Annotated[int, Field(gt=0, lt=2**53)]
+
+
+@contract("shipping.return_created")
+@dataclass(frozen=True, slots=True)
+class ReturnCreated:
+    order_id: str
+    return_id: str
+    shipment_id: str
+    tracking_number: str
+
+
+@contract("shipping.return_refused")
+@dataclass(frozen=True, slots=True)
+class ReturnRefused:
+    """`reason` as in `shipping.refused`."""
+
+    order_id: str
+    return_id: str
+    reason: str
+
+
+@contract("shipping.cancel_return")
+@dataclass(frozen=True, slots=True)
+class CancelReturn:
+    """Undoes `shipping.create_return`."""
+
+    order_id: Id
+    return_id: Id
+
+
+@contract("shipping.return_cancelled")
+@dataclass(frozen=True, slots=True)
+class ReturnCancelled:
+    """Also when there was nothing to cancel."""
+
+    order_id: str
+    return_id: str

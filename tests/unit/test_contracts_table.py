@@ -3,12 +3,15 @@
 import json
 import re
 from pathlib import Path
+from typing import Any
 
+import services.inventory.events
 import services.inventory.messages
 import services.payments.messages
 import services.shipping.messages  # noqa: F401  (registers the types)
 from core.contracts import contract_name, contracts
 from core.settings import Settings
+from orchestrators.return_saga import CANCEL_LABEL, LABEL, REFUND, RESTOCK
 from orchestrators.steps import ORDER_SAGA, Call, Step
 from services.orders.events import PUBLISHED
 from services.orders.policy import policy_of, wait_s
@@ -43,13 +46,13 @@ def row(step: Step, call: Call) -> list[str]:
 
 
 def test_the_commands_are_those_of_the_saga() -> None:
-    commands, _, _ = tables()
+    commands, *_ = tables()
     wanted = [row(step, step.do) for step in ORDER_SAGA] + [row(step, step.undo) for step in ORDER_SAGA]
     assert commands == wanted
 
 
 def test_every_registered_message_is_in_a_table() -> None:
-    commands, of_parts, _ = tables()
+    commands, of_parts, *_ = tables()
     named = {cell for line in commands for cell in line[:1] + line[2:4]}
     named |= {name for command, _, replies in of_parts for name in (command, *replies.split(", "))}
     named -= {"-"}
@@ -63,14 +66,27 @@ def test_every_registered_message_is_in_a_table() -> None:
 
 
 def test_the_events_are_those_of_an_order() -> None:
-    _, _, events = tables()
+    _, _, events, _ = tables()
     registered = {name for name, _ in contracts() if name.startswith("orders.")}
     assert {name for name, _ in events} == registered
     assert {name for name, published in events if published == "yes"} == PUBLISHED
 
 
+def test_the_events_between_services_go_where_the_topology_says() -> None:
+    *_, between = tables()
+    [topic] = [each for each in _namespace()["Topics"] if each["Name"] == "service-events"]
+    subscribed = sorted(
+        (rule["Properties"]["CorrelationFilter"]["Label"], subscription["Name"])
+        for subscription in topic["Subscriptions"]
+        for rule in subscription["Rules"]
+    )
+    assert sorted((event, name) for event, _, names in between for name in names.split(", ")) == subscribed
+    assert {event for event, _, _ in between} <= {name for name, _ in contracts()}
+
+
 def test_the_replies_that_are_taken_are_those_that_a_saga_may_wait_for() -> None:
     calls = [call for step in ORDER_SAGA for call in (step.do, step.undo)]
+    calls += [LABEL, CANCEL_LABEL, RESTOCK, REFUND]
     awaited = {contract_name(reply) for call in calls for reply in (call.succeeded, call.refused) if reply}
     assert awaited == REPLIES
 
@@ -85,7 +101,12 @@ def test_the_settings_that_the_text_names_are_there() -> None:
 
 
 def test_each_queue_of_a_command_is_in_the_topology() -> None:
-    namespace = json.loads((ROOT / "topology" / "servicebus.json").read_text())["UserConfig"]["Namespaces"][0]
-    _, of_parts, _ = tables()
+    _, of_parts, *_ = tables()
     assert all(queue == QUEUES[command.partition(".")[0]] for command, queue, _ in of_parts)
-    assert set(QUEUES.values()) <= {queue["Name"] for queue in namespace["Queues"]}
+    assert set(QUEUES.values()) <= {queue["Name"] for queue in _namespace()["Queues"]}
+
+
+def _namespace() -> dict[str, Any]:
+    topology = json.loads((ROOT / "topology" / "servicebus.json").read_text())
+    namespace: dict[str, Any] = topology["UserConfig"]["Namespaces"][0]
+    return namespace

@@ -56,6 +56,25 @@ def cancelled_order(id: str) -> list[dict[str, Any]]:
     )
 
 
+def returned(id: str, first: int) -> list[dict[str, Any]]:
+    """Of the second line, of SKU B, two pieces: one goes back on the shelf, nothing is paid back."""
+    return_id = f"{id}-r1"
+    found = {"line": 2, "restocked": 1, "written_off": 1, "refunded": 0}
+    happened: list[tuple[str, dict[str, Any]]] = [
+        ("requested", {"lines": [{"line": 2, "quantity": 2, "reason": "broken"}]}),
+        ("approved", {}),
+        ("label_created", {}),
+        ("received", {}),
+        ("inspected", {"lines": [found], "refund": 0}),
+        ("restocked", {}),
+        ("completed", {}),
+    ]
+    return [
+        event(id, version, f"return_{type_}", return_id=return_id, **data)
+        for version, (type_, data) in enumerate(happened, start=first)
+    ]
+
+
 def snapshot(id: str, status: str, version: int) -> dict[str, Any]:
     state = {"status": status, **CREATED}
     return {
@@ -141,11 +160,12 @@ def sound() -> Documents:
     return {
         "orders": [
             *completed_order("good"),
-            snapshot("good", "completed", 6),
+            *returned("good", 7),
+            snapshot("good", "completed", 13),
             *cancelled_order("bad"),
             snapshot("bad", "cancelled", 8),
         ],
-        "order-list": [listed("good", "completed", 6), listed("bad", "cancelled", 8)],
+        "order-list": [listed("good", "completed", 13), listed("bad", "cancelled", 8)],
         "inventory": [
             stock("A", received=10, adjusted=-1, available=8, held=0, shipped=1, version=5),
             movement("A", 1, 10),
@@ -195,6 +215,7 @@ def sound() -> Documents:
             charge("charge:good", "good", "charged"),
             charge("charge:bad", "bad", "refunded"),
             shipment("good"),
+            shipment("good-r1"),
         ],
         "notifications": [],
     }
@@ -410,6 +431,41 @@ FALSIFIED: dict[str, tuple[int, str, Falsify]] = {
         lambda d: d["reservations"][0]["commands"].update(
             {"good:inventory.restock:good-r1": {"reply": None}}
         ),
+    ),
+    "goods that came back and the order does not know of": (
+        8,
+        "good-r9",
+        lambda d: d["inventory"].append(came_back("good-r9", "good", "B", 0, 0)),
+    ),
+    "other goods than the inspection found": (
+        8,
+        "good-r1",
+        lambda d: item(d, "inventory", "return:good-r1").update(restocked=2, written_off=0),
+    ),
+    "money for a return that gives none back": (
+        8,
+        "good-r1",
+        lambda d: d["payments"].append(
+            {
+                **event("good", 1, "", return_id="good-r1", amount=50),
+                "type": "payments.part_refunded",
+            }
+        ),
+    ),
+    "a return that rests half way": (
+        8,
+        "good-r1",
+        lambda d: d["orders"].remove(item(d, "orders", "13", "good")),
+    ),
+    "a return that goes back": (
+        8,
+        "good-r1",
+        lambda d: item(d, "orders", "12", "good").update(type="orders.return_approved"),
+    ),
+    "a return without its label": (
+        8,
+        "good-r1",
+        lambda d: d["sandbox"].remove(item(d, "sandbox", "shipment:good-r1")),
     ),
     "an outcome of a command that no order sent": (
         6,

@@ -6,13 +6,36 @@ import azure.functions as func
 from core.bus import Bus
 from core.contracts import InvalidContract, contract_name, encode
 from core.envelope import Envelope, command_id
-from services.inventory.messages import Rejected, Release, Released, Reserve, Reserved
+from services.inventory.messages import (
+    Rejected,
+    Release,
+    Released,
+    Reserve,
+    Reserved,
+    Restock,
+    Restocked,
+    RestockRefused,
+)
 from services.orders.decider import OrderNotFound
 from services.orders.handlers import Orders, note_late_reply
-from services.payments.messages import Charge, Charged, Declined, Refund, Refunded
+from services.payments.messages import (
+    Charge,
+    Charged,
+    Declined,
+    PartRefunded,
+    PartRefundRefused,
+    Refund,
+    Refunded,
+    RefundPart,
+)
 from services.shipping.messages import (
+    CancelReturn,
     CancelShipment,
+    CreateReturn,
     CreateShipment,
+    ReturnCancelled,
+    ReturnCreated,
+    ReturnRefused,
     ShipmentCancelled,
     ShipmentCreated,
     ShipmentRefused,
@@ -33,6 +56,13 @@ ANSWERED = {
         (ShipmentCreated, CreateShipment),
         (ShipmentRefused, CreateShipment),
         (ShipmentCancelled, CancelShipment),
+        (Restocked, Restock),
+        (RestockRefused, Restock),
+        (PartRefunded, RefundPart),
+        (PartRefundRefused, RefundPart),
+        (ReturnCreated, CreateReturn),
+        (ReturnRefused, CreateReturn),
+        (ReturnCancelled, CancelReturn),
     )
 }
 """The command that a reply answers, by their types."""
@@ -57,18 +87,19 @@ def blueprint(orders: Orders, bus: Bus) -> df.Blueprint:
 
 
 async def handle_reply(orders: Orders, client: df.DurableOrchestrationClient, reply: Envelope) -> None:
-    """Give the saga the event that it waits for, named by the command's id.
+    """Give the saga of the order, or of its return, the event that it waits for, named by the command's id.
 
     Without an instance to take it, the reply is noted on the order's stream. Nothing is lost if the saga is
     to be started again: it sends the command again, and the service answers from its inbox.
 
     Raises InvalidContract for what is no answer to the command that it names: the saga would fail of it.
     """
-    answered = command_id(reply.subject, ANSWERED[reply.type])
+    return_id = getattr(reply.data, "return_id", "")
+    answered = command_id(reply.subject, ANSWERED[reply.type], return_id)
     if reply.causation_id != answered:
         raise InvalidContract(f"causationid: must be {answered!r}, the command that {reply.type} answers")
     event = {"type": reply.type, "data": encode(reply.data)}
-    if not await raise_event(client, reply.subject, reply.causation_id, event):
+    if not await raise_event(client, return_id or reply.subject, reply.causation_id, event):
         try:
             await note_late_reply(orders, reply)
         except OrderNotFound as error:

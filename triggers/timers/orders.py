@@ -10,9 +10,9 @@ import azure.functions as func
 from core.resilience import retry_transient
 from core.telemetry import bind, log, root_traceparent
 from services.orders.handlers import Orders
-from services.orders.idle import idle_orders
+from services.orders.idle import idle_orders, idle_returns
 from services.orders.policy import Policy, start_input
-from triggers.sagas import SagaUnreachable, is_active, start
+from triggers.sagas import ReturnSagas, SagaUnreachable, is_active, start
 
 logger = logging.getLogger("orderflow.timers.orders")
 
@@ -25,6 +25,22 @@ def blueprint(orders: Orders, policy: Policy, idle_s: float) -> df.Blueprint:
     @bp.durable_client_input(client_name="client")
     async def restart_idle_orders(timer: func.TimerRequest, client: df.DurableOrchestrationClient) -> None:
         await restart_idle(orders, policy, client, idle_s)
+
+    return bp
+
+
+def returns_blueprint(orders: Orders, sagas: ReturnSagas, idle_s: float) -> df.Blueprint:
+    """`idle_s`: as above, of a return's order."""
+    bp = df.Blueprint()
+
+    @bp.timer_trigger(arg_name="timer", schedule="50 */5 * * * *")
+    @bp.durable_client_input(client_name="client")
+    async def restart_idle_returns(timer: func.TimerRequest, client: df.DurableOrchestrationClient) -> None:
+        before = orders.clock.now() - timedelta(seconds=idle_s)
+        async for page in idle_returns(orders.documents, before):
+            for order_id, return_id in page:
+                with bind(order_id=order_id, correlation_id=order_id):
+                    await retry_transient(partial(_restart_return, client, sagas, order_id, return_id))
 
     return bp
 
@@ -50,3 +66,12 @@ async def _restart(client: df.DurableOrchestrationClient, policy: Policy, order_
         logger.warning("saga not started", exc_info=True)
     else:
         log(logger, logging.WARNING, "saga of an idle order started")
+
+
+async def _restart_return(
+    client: df.DurableOrchestrationClient, sagas: ReturnSagas, order_id: str, return_id: str
+) -> None:
+    try:
+        await sagas.start(client, order_id, return_id, root_traceparent(order_id))
+    except SagaUnreachable:
+        logger.warning("saga of a return not started", exc_info=True)

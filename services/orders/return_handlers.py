@@ -1,0 +1,33 @@
+"""What a customer, and the people who handle returns, may ask of one."""
+
+from core.decider import Cause, execute
+from core.envelope import command_id
+from services.orders.decider import ORDERS
+from services.orders.handlers import OrderOutcome, Orders
+from services.orders.return_commands import RequestReturn, ReturnCommand
+from services.orders.returns import Return, find
+
+
+async def request_return(
+    orders: Orders, order_id: str, command: RequestReturn, traceparent: str
+) -> tuple[Return, OrderOutcome]:
+    """The return of this request, new or asked for before. Raises OrderNotFound, CannotReturn."""
+    outcome = await _execute(orders, order_id, command, command.request_key, traceparent, "customer")
+    found = next(each for each in outcome.state.returns if each.request_key == command.request_key)
+    return found, outcome
+
+
+async def ask(
+    orders: Orders, order_id: str, return_id: str, command: ReturnCommand, traceparent: str, actor: str
+) -> Return:
+    """The return afterwards. Raises OrderNotFound, ReturnNotFound, CannotReturn, WrongReturnStatus."""
+    outcome = await _execute(orders, order_id, command, return_id, traceparent, actor)
+    return find(outcome.state.returns, return_id)
+
+
+async def _execute(
+    orders: Orders, order_id: str, command: ReturnCommand, part: str, traceparent: str, actor: str
+) -> OrderOutcome:
+    id = command_id(order_id, f"orders.{type(command).__name__}", part)
+    cause = Cause(id, order_id, id, traceparent, actor)
+    return await execute(orders.documents, ORDERS, order_id, command, cause, orders.clock.now())

@@ -1,0 +1,56 @@
+"""What the API shows of a return: from its order's snapshot, so that it is right at once."""
+
+from dataclasses import asdict
+from typing import cast
+
+from core.decider import load
+from core.documents import Documents
+from core.json import Json, JsonObject
+from services.orders.decider import ORDERS, OrderNotFound
+from services.orders.returns import Return, ReturnNotFound, find
+from services.orders.state import OrderState
+
+
+def order_of(return_id: str) -> str:
+    """The order that the return is a part of. Raises ReturnNotFound for what is no return's id."""
+    order_id, separator, number = return_id.rpartition("-r")
+    if not separator or not order_id or not number.isdecimal():
+        raise ReturnNotFound
+    return order_id
+
+
+async def read_return(documents: Documents, return_id: str) -> JsonObject:
+    """One point read. Raises ReturnNotFound."""
+    loaded = await load(documents, ORDERS, order_of(return_id))
+    return return_view(loaded.state, find(loaded.state.returns, return_id))
+
+
+async def list_returns(documents: Documents, order_id: str) -> JsonObject:
+    """One point read; in the order in which they were asked for. Raises OrderNotFound."""
+    state = (await load(documents, ORDERS, order_id)).state
+    if state.status == "none":
+        raise OrderNotFound
+    return {"items": [return_view(state, each) for each in state.returns]}
+
+
+def return_view(order: OrderState, found: Return) -> JsonObject:
+    """`refund` and `refunded` in minor units of `currency`; `inspected` is empty until the goods were."""
+    return {
+        "id": found.return_id,
+        "order_id": order.order_id,
+        "status": found.status,
+        "lines": [{**asdict(line), "sku": order.lines[line.line - 1].sku} for line in found.lines],
+        "inspected": cast(list[Json], [asdict(line) for line in found.inspected]),
+        "currency": order.currency,
+        "refund": found.refund,
+        "refunded": found.refunded,
+        "shipment_id": found.shipment_id,
+        "tracking_number": found.tracking_number,
+        "reason": found.reason,
+        "needs_attention": found.attention_step,
+        "links": {
+            "self": f"/api/returns/{found.return_id}",
+            "order": f"/api/orders/{order.order_id}",
+            "cancel": f"/api/returns/{found.return_id}/cancel",
+        },
+    }

@@ -1,0 +1,34 @@
+"""Goods come back: the return saga in the real app, on simulated time."""
+
+from pathlib import Path
+
+from emulator.simulation import run_simulated
+from tests.return_support import Piece, ask, inspect, reach, receive, request_return
+from tests.simulated import evidence, load_stock, problems, running, settle, submit
+from tools.api import Line, NewOrder
+
+ORDER = NewOrder("C-1", (Line("GLASS", 3, 250), Line("VASE", 1, 1000)))
+
+
+def test_what_came_back_is_restocked_or_written_off_and_paid_back_by_line(tmp_path: Path) -> None:
+    async def scenario() -> None:
+        async with running(tmp_path) as run:
+            await load_stock(run, {"GLASS": 10, "VASE": 10})
+            order_id = await submit(run, ORDER, "key-1")
+            await settle(run)
+            pieces = (Piece(1, 2, restocked=1, written_off=1), Piece(2, 1, restocked=0, refunded=0))
+            asked = await request_return(run, order_id, *pieces)
+            assert asked["status"] == "approved"
+            await reach(run, asked["id"], "awaiting_parcel")
+            await receive(run, asked["id"])
+            await inspect(run, asked["id"], *pieces)
+            done = await reach(run, asked["id"], "completed")
+            await settle(run)
+            assert (done["refund"], done["refunded"], done["currency"]) == (500, 500, "GBP")
+            assert done["tracking_number"]
+            _, stock = await ask(run, "GET", "/api/inventory/GLASS")
+            assert (stock["available"], stock["shipped"]) == (8, 3)
+            assert (stock["returned"], stock["written_off"]) == (2, 1)
+            assert problems(evidence(run, tmp_path, [order_id])) == []
+
+    run_simulated(scenario())

@@ -1,0 +1,168 @@
+"""Returns: for the customer, and for the people who approve, receive and inspect them."""
+
+import logging
+from collections.abc import Callable
+from http import HTTPStatus
+
+import azure.durable_functions as df
+import azure.functions as func
+
+from core.telemetry import bind
+from services.orders import return_commands as c
+from services.orders import return_handlers, return_views
+from services.orders.handlers import Orders
+from services.orders.policy import CANCEL_EVENT, OPERATOR_EVENT, return_event
+from services.orders.return_saga import APPROVED, INSPECTED, RECEIVED, REJECTED
+from triggers.http.bodies import idempotency_key, path_identifier, read_body
+from triggers.http.orders import trace
+from triggers.http.problem import answer, answering
+from triggers.http.return_requests import ByHand, InspectGoods, ReturnGoods, WithReason
+from triggers.sagas import ReturnSagas, SagaUnreachable
+
+OPERATOR = "operator"
+
+type Ask = Callable[[func.HttpRequest, str], c.ReturnCommand]
+"""The command that a request makes of a return."""
+
+logger = logging.getLogger("orderflow.http.returns")
+
+
+def blueprint(orders: Orders, sagas: ReturnSagas, window_s: float) -> df.Blueprint:
+    """`window_s`: for how long after their delivery goods are taken back without asking anybody."""
+    bp = df.Blueprint()
+
+    @bp.route(route="orders/{order_id}/returns", methods=["POST"])
+    @bp.durable_client_input(client_name="client")
+    async def request_return(
+        req: func.HttpRequest, client: df.DurableOrchestrationClient
+    ) -> func.HttpResponse:
+        return await answering(lambda: _request(orders, sagas, client, window_s, req))
+
+    @bp.route(route="orders/{order_id}/returns", methods=["GET"])
+    async def list_returns(req: func.HttpRequest) -> func.HttpResponse:
+        return await answering(lambda: _list(orders, req))
+
+    @bp.route(route="returns/{return_id}", methods=["GET"])
+    async def get_return(req: func.HttpRequest) -> func.HttpResponse:
+        return await answering(lambda: _get(orders, req))
+
+    def step(
+        name: str, route: str, ask: Ask, actor: str, event: Callable[[str], str], type_: str = ""
+    ) -> None:
+        """Register a request that appends to the stream, and then tells the saga."""
+
+        async def handle(req: func.HttpRequest, client: df.DurableOrchestrationClient) -> func.HttpResponse:
+            return await answering(lambda: _step(orders, client, req, ask, actor, event, type_))
+
+        handle.__name__ = name
+        bp.route(route=route, methods=["POST"])(bp.durable_client_input(client_name="client")(handle))
+
+    operations = "operations/returns/{return_id}"
+    step("cancel_return_request", "returns/{return_id}/cancel", _cancel, "customer", lambda _: CANCEL_EVENT)
+    step("approve_return", f"{operations}/approve", _approve, OPERATOR, _at("approval"), APPROVED)
+    step("reject_return", f"{operations}/reject", _reject, OPERATOR, _at("approval"), REJECTED)
+    step("receive_return", f"{operations}/received", _receive, OPERATOR, _at("parcel"), RECEIVED)
+    step("inspect_return", f"{operations}/inspection", _inspect, OPERATOR, _at("inspection"), INSPECTED)
+    step("settle_return", f"{operations}/settle", _settle, OPERATOR, lambda _: OPERATOR_EVENT)
+
+    @bp.route(route="operations/returns/{return_id}/retry", methods=["POST"])
+    @bp.durable_client_input(client_name="client")
+    async def retry_return(req: func.HttpRequest, client: df.DurableOrchestrationClient) -> func.HttpResponse:
+        return await answering(lambda: _retry(orders, sagas, client, req))
+
+    return bp
+
+
+def _at(stage: str) -> Callable[[str], str]:
+    return lambda return_id: return_event(return_id, stage)
+
+
+def _cancel(req: func.HttpRequest, return_id: str) -> c.ReturnCommand:
+    return c.CancelReturn(return_id)
+
+
+def _approve(req: func.HttpRequest, return_id: str) -> c.ReturnCommand:
+    return c.ApproveReturn(return_id, OPERATOR)
+
+
+def _reject(req: func.HttpRequest, return_id: str) -> c.ReturnCommand:
+    return c.RejectReturn(return_id, read_body(req, WithReason).reason)
+
+
+def _receive(req: func.HttpRequest, return_id: str) -> c.ReturnCommand:
+    return c.ReceiveReturn(return_id)
+
+
+def _inspect(req: func.HttpRequest, return_id: str) -> c.ReturnCommand:
+    return read_body(req, InspectGoods).command(return_id)
+
+
+def _settle(req: func.HttpRequest, return_id: str) -> c.ReturnCommand:
+    return c.SettleReturn(return_id, read_body(req, ByHand).note)
+
+
+async def _request(
+    orders: Orders,
+    sagas: ReturnSagas,
+    client: df.DurableOrchestrationClient,
+    window_s: float,
+    req: func.HttpRequest,
+) -> func.HttpResponse:
+    order_id = path_identifier(req, "order_id")
+    command = read_body(req, ReturnGoods).command(idempotency_key(req), window_s)
+    traceparent = trace(req, order_id)
+    with bind(order_id=order_id, correlation_id=order_id, traceparent=traceparent):
+        found, outcome = await return_handlers.request_return(orders, order_id, command, traceparent)
+        if found.status in ("requested", "approved"):
+            try:
+                await sagas.start(client, order_id, found.return_id, traceparent)
+            except SagaUnreachable:
+                # The return is accepted already: `restart_idle_returns` starts what could not be started.
+                logger.warning("saga not started, left to the timer", exc_info=True)
+    view = return_views.return_view(outcome.state, found)
+    return answer(view, HTTPStatus.ACCEPTED, Location=f"/api/returns/{found.return_id}")
+
+
+async def _list(orders: Orders, req: func.HttpRequest) -> func.HttpResponse:
+    return answer(await return_views.list_returns(orders.documents, path_identifier(req, "order_id")))
+
+
+async def _get(orders: Orders, req: func.HttpRequest) -> func.HttpResponse:
+    return answer(await return_views.read_return(orders.documents, path_identifier(req, "return_id")))
+
+
+async def _step(
+    orders: Orders,
+    client: df.DurableOrchestrationClient,
+    req: func.HttpRequest,
+    ask: Ask,
+    actor: str,
+    event: Callable[[str], str],
+    type_: str,
+) -> func.HttpResponse:
+    return_id = path_identifier(req, "return_id")
+    order_id = return_views.order_of(return_id)
+    traceparent = trace(req, order_id)
+    with bind(order_id=order_id, correlation_id=order_id, traceparent=traceparent):
+        command = ask(req, return_id)
+        await return_handlers.ask(orders, order_id, return_id, command, traceparent, actor)
+        await _tell(client, return_id, event(return_id), type_)
+    return answer(await return_views.read_return(orders.documents, return_id), HTTPStatus.ACCEPTED)
+
+
+async def _tell(client: df.DurableOrchestrationClient, return_id: str, event: str, type_: str) -> None:
+    """It is on the stream, where the saga looks from time to time: this only saves waiting."""
+    try:
+        await client.raise_event(return_id, event, {"type": type_, "data": {}})
+    except Exception:
+        logger.warning("saga of a return not told", exc_info=True)
+
+
+async def _retry(
+    orders: Orders, sagas: ReturnSagas, client: df.DurableOrchestrationClient, req: func.HttpRequest
+) -> func.HttpResponse:
+    """Wake the saga that waits to try a step again; start one if there is none."""
+    return_id = path_identifier(req, "return_id")
+    view = await return_views.read_return(orders.documents, return_id)
+    await sagas.wake(client, return_views.order_of(return_id), return_id)
+    return answer(view, HTTPStatus.ACCEPTED)
