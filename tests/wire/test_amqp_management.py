@@ -110,7 +110,7 @@ async def test_a_deferred_message_comes_by_its_number_and_is_completed(
 
 async def test_a_number_that_is_not_deferred_is_not_found(shared: Wire, receiver: ServiceBusReceiver) -> None:
     number = await deferred(receiver, shared, "left")
-    with pytest.raises(MessageNotFoundError):
+    with pytest.raises(MessageNotFoundError, match=f"no deferred and unlocked message.*{2**40}"):
         await receiver.receive_deferred_messages([number, 2**40])
     (message,) = await receiver.receive_deferred_messages(number)
     await receiver.abandon_message(message)

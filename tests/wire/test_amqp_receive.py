@@ -291,7 +291,9 @@ async def test_what_a_receiver_gave_back_on_closing_is_free_for_the_next(
 
 async def test_peeking_neither_locks_nor_counts(shared: Wire, receiver: ServiceBusReceiver) -> None:
     await shared.put(QUEUE, "1", "2")
-    assert [str(message) for message in await receiver.peek_messages(5)] == ["1", "2"]
+    assert [str(message) for message in await receiver.peek_messages(1)] == ["1"]
+    assert [str(message) for message in await receiver.peek_messages(5)] == ["2"]
+    assert [str(message) for message in await receiver.peek_messages(5, sequence_number=1)] == ["1", "2"]
     messages = await take(receiver, 2)
     assert [message.delivery_count for message in messages] == [0, 0]
     for message in messages:

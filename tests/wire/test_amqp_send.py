@@ -18,7 +18,8 @@ from azure.servicebus.exceptions import (
 
 from emulator.servicebus.messages import LockedMessage
 from emulator.servicebus.rows import MAX_MESSAGE_BYTES
-from tests.wire.sdk import Keep, take
+from emulator.wire.amqp.performatives import DISPOSITION
+from tests.wire.sdk import HeardFrame, Keep, heard_of, take
 from tests.wire.wire_endpoints import Wire
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
@@ -86,6 +87,18 @@ async def test_a_list_and_a_batch_arrive_whole_and_in_order(shared: Wire, sender
     assert [message.body.decode() for message in messages] == expected
     assert [message.message_id for message in messages[:5]] == ["0", "1", "2", "3", "4"]
     assert [message.properties for message in messages[5:]] == [{"n": number} for number in range(100)]
+
+
+async def test_what_is_sent_is_answered_as_by_its_receiver(
+    shared: Wire, sender: ServiceBusSender, heard: list[HeardFrame]
+) -> None:
+    await sender.send_messages(ServiceBusMessage("opens the link"))
+    heard.clear()
+    await sender.send_messages(ServiceBusMessage("x"))
+    assert len(await arrived(shared)) == 2
+    ((role, first, last, settled, state, *_),) = heard_of(heard, DISPOSITION)
+    assert (role, first == last, settled) == (True, True, True)
+    assert "accepted" in state
 
 
 async def test_a_message_of_many_frames_arrives_whole(shared: Wire, sender: ServiceBusSender) -> None:
