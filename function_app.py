@@ -28,6 +28,7 @@ from triggers.change_feed import orders as order_changes
 from triggers.http import health, operations
 from triggers.http import inventory as inventory_api
 from triggers.http import notification_preferences as preferences_api
+from triggers.http import notification_templates as templates_api
 from triggers.http import orders as orders_api
 from triggers.http import payments as payments_api
 from triggers.http import returns as returns_api
@@ -93,6 +94,7 @@ for blueprint in (
     payment_messages.blueprint(documents, bus, gateway, clock, settings.gateway_timeout_s),
     shipping_messages.blueprint(documents, bus, carrier, clock, settings.gateway_timeout_s),
     preferences_api.blueprint(documents, clock, notifier.unsubscribe_key),
+    templates_api.blueprint(documents, clock),
     notification_messages.blueprint(notifier),
     order_changes.blueprint(documents, bus),
     stock_changes.blueprint(documents, bus),

@@ -6,7 +6,7 @@ import orjson
 
 from tests.fakes import FakeBus, FakeClock, FakeDocuments
 from tests.notification_support import notifier
-from triggers.http import notification_preferences
+from triggers.http import notification_preferences, notification_templates
 
 
 class NotificationApi:
@@ -18,6 +18,7 @@ class NotificationApi:
         app = df.DFApp()
         for blueprint in (
             notification_preferences.blueprint(self.documents, self.clock, self.to.unsubscribe_key),
+            notification_templates.blueprint(self.documents, self.clock),
         ):
             app.register_functions(blueprint)
         self._functions = {each.get_function_name(): each.get_user_function() for each in app.get_functions()}

@@ -1,0 +1,176 @@
+"""The templates of notifications: read, replaced, withdrawn, and tried out."""
+
+from dataclasses import asdict
+from typing import Annotated, cast
+
+import azure.durable_functions as df
+import azure.functions as func
+from pydantic import Field, StringConstraints
+
+from core.clock import Clock
+from core.decider import Rejection
+from core.documents import Documents
+from core.json import JsonObject
+from services.notifications.channels import CHANNELS, ChannelName
+from services.notifications.kinds import KINDS
+from services.notifications.rendering import (
+    COMMON,
+    FILTERS,
+    PARTS,
+    CannotRender,
+    Template,
+    faults,
+    is_locale,
+    render,
+)
+from services.notifications.templates import (
+    Chosen,
+    TemplateRefused,
+    choose,
+    read_version,
+    save,
+    withdraw,
+)
+from triggers.http.bodies import Body, read_body, whole_number
+from triggers.http.problem import BadRequest, FieldError, answer, answering
+
+SAMPLE_URL = "https://shop.example/unsubscribe"
+MAX_VERSION = 999_999
+
+type Value = Annotated[str, StringConstraints(max_length=200)] | int | bool
+
+
+class UnknownKind(Rejection):
+    def __init__(self) -> None:
+        super().__init__("unknown_kind", f"there is no such kind, only {', '.join(KINDS)}")
+
+
+class Sources(Body):
+    """Their rules are those of `services.notifications.rendering`."""
+
+    text: str
+    title: str = ""
+    html: str = ""
+
+    def template(self) -> Template:
+        return Template(self.text, self.title, self.html)
+
+
+class Preview(Body):
+    """`template`: by default the one that is in use. `parameters`: what differs from the sample."""
+
+    template: Sources | None = None
+    parameters: Annotated[dict[str, Value], Field(default_factory=dict)]
+
+
+def blueprint(documents: Documents, clock: Clock) -> df.Blueprint:
+    bp = df.Blueprint()
+    route = "notification-templates/{kind}/{channel}/{locale}"
+
+    @bp.route(route="notification-templates", methods=["GET"])
+    async def list_notification_kinds(req: func.HttpRequest) -> func.HttpResponse:
+        return await answering(_list)
+
+    @bp.route(route=route, methods=["GET"])
+    async def get_notification_template(req: func.HttpRequest) -> func.HttpResponse:
+        return await answering(lambda: _get(documents, req))
+
+    @bp.route(route=route, methods=["PUT"])
+    async def put_notification_template(req: func.HttpRequest) -> func.HttpResponse:
+        return await answering(lambda: _put(documents, clock, req))
+
+    @bp.route(route=route, methods=["DELETE"])
+    async def withdraw_notification_template(req: func.HttpRequest) -> func.HttpResponse:
+        return await answering(lambda: _withdraw(documents, req))
+
+    @bp.route(route=f"{route}/preview", methods=["POST"])
+    async def preview_notification_template(req: func.HttpRequest) -> func.HttpResponse:
+        return await answering(lambda: _preview(documents, req))
+
+    return bp
+
+
+async def _list() -> func.HttpResponse:
+    """What can be told of, and what a template of it may use."""
+    kinds = [
+        {
+            "kind": kind.name,
+            "audience": kind.audience,
+            "transactional": kind.transactional,
+            "variables": sorted([*kind.sample, *COMMON]),
+            "sample": dict(kind.sample),
+        }
+        for kind in KINDS.values()
+    ]
+    return answer({"kinds": kinds, "channels": PARTS, "filters": sorted(FILTERS)})
+
+
+async def _get(documents: Documents, req: func.HttpRequest) -> func.HttpResponse:
+    """The one that is in use for this locale, maybe that of another; or with `?version=` that version."""
+    kind, channel, locale = _named(req)
+    wanted = req.params.get("version")
+    if wanted is None:
+        return answer(shown(await choose(documents, kind, channel, locale)))
+    version = whole_number(wanted, 0, MAX_VERSION)
+    if version is None:
+        raise BadRequest([FieldError("version", "must be a whole number; 0 is the one of the app")])
+    return answer(shown(await read_version(documents, kind, channel, locale, version)))
+
+
+async def _put(documents: Documents, clock: Clock, req: func.HttpRequest) -> func.HttpResponse:
+    kind, channel, locale = _named(req)
+    template = read_body(req, Sources).template()
+    try:
+        return answer(shown(await save(documents, kind, channel, locale, template, clock.now())))
+    except TemplateRefused as error:
+        raise BadRequest([FieldError(fault.part, fault.rule) for fault in error.faults]) from error
+
+
+async def _withdraw(documents: Documents, req: func.HttpRequest) -> func.HttpResponse:
+    """Answers what is in use now."""
+    kind, channel, locale = _named(req)
+    await withdraw(documents, kind, channel, locale)
+    return answer(shown(await choose(documents, kind, channel, locale)))
+
+
+async def _preview(documents: Documents, req: func.HttpRequest) -> func.HttpResponse:
+    """Changes and sends nothing."""
+    kind, channel, locale = _named(req)
+    body = read_body(req, Preview)
+    sample = KINDS[kind].sample
+    unknown = [name for name in body.parameters if name not in sample]
+    if unknown:
+        rule = f"there is no parameter {unknown[0][:40]!r}, only {', '.join(sample)}"
+        raise BadRequest([FieldError("parameters", rule)])
+    if body.template is None:
+        template = (await choose(documents, kind, channel, locale)).template
+    else:
+        template = body.template.template()
+        found = faults(kind, channel, template)
+        if found:
+            raise BadRequest([FieldError(f"template.{fault.part}", fault.rule) for fault in found])
+    url = "" if KINDS[kind].transactional else SAMPLE_URL
+    try:
+        rendered = render(
+            channel, template, {**sample, **body.parameters}, locale=locale, unsubscribe_url=url
+        )
+    except CannotRender as error:
+        raise BadRequest([FieldError("parameters", str(error))]) from error
+    return answer({part: getattr(rendered, part) for part in PARTS[channel]})
+
+
+def _named(req: func.HttpRequest) -> tuple[str, ChannelName, str]:
+    """Raises UnknownKind, BadRequest."""
+    kind, channel, locale = (req.route_params.get(name, "") for name in ("kind", "channel", "locale"))
+    if kind not in KINDS:
+        raise UnknownKind
+    if channel not in CHANNELS:
+        raise BadRequest([FieldError("channel", f"must be one of {', '.join(CHANNELS)}")])
+    if not is_locale(locale):
+        raise BadRequest([FieldError("locale", "must be a language tag as en or de-AT")])
+    return kind, cast("ChannelName", channel), locale
+
+
+def shown(chosen: Chosen) -> JsonObject:
+    found: JsonObject = asdict(chosen)
+    return found
