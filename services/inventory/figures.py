@@ -10,6 +10,19 @@ STOCK = "stock"
 
 
 @dataclass(frozen=True, slots=True)
+class LowStock:
+    """When a SKU counts as low: with `threshold` available pieces or fewer, until there are `margin` more.
+
+    A threshold of None: no longer asked for. `crossings` counts how often it became low, or no longer was.
+    """
+
+    threshold: int | None
+    margin: int
+    low: bool = False
+    crossings: int = 0
+
+
+@dataclass(frozen=True, slots=True)
 class Figures:
     """The stock document of one SKU; version 0: there is none yet.
 
@@ -27,6 +40,7 @@ class Figures:
     version: int = 0
     returned: int = 0
     written_off: int = 0
+    low_stock: LowStock | None = None
 
     @property
     def on_hand(self) -> int:
@@ -43,18 +57,35 @@ async def read_figures(documents: Documents, sku: str) -> Figures:
 
 
 def figures(item: JsonObject) -> Figures:
-    """Raises KeyError or TypeError for what is not a stock document."""
+    """Raises KeyError or TypeError for what is not a stock document.
+
+    What a SKU never had, a return or a threshold, it has no field for.
+    """
     sku = item["sku"]
     if not isinstance(sku, str) or not sku:
         raise TypeError("sku: must be a non-empty string")
-    counts = [_count(item, field) for field in _COUNTS]
-    if "returned" in item:
-        counts += [_count(item, "returned"), _count(item, "written_off")]
-    return Figures(sku, *counts)
+    came_back = "returned" in item
+    return Figures(
+        sku,
+        received=_count(item, "received"),
+        adjusted=_count(item, "adjusted"),
+        available=_count(item, "available"),
+        held=_count(item, "held"),
+        shipped=_count(item, "shipped"),
+        movements=_count(item, "movements"),
+        version=_count(item, "version"),
+        returned=_count(item, "returned") if came_back else 0,
+        written_off=_count(item, "written_off") if came_back else 0,
+        low_stock=_low_stock(item) if "low_stock" in item else None,
+    )
 
 
-_COUNTS = ("received", "adjusted", "available", "held", "shipped", "movements", "version")
-"""Always there; `returned` and `written_off` come with the SKU's first return."""
+def _low_stock(item: JsonObject) -> LowStock:
+    found = item["low_stock"]
+    if not isinstance(found, dict) or not isinstance(found["low"], bool):
+        raise TypeError("low_stock: must be an object that says whether the SKU is low")
+    threshold = None if found["threshold"] is None else _count(found, "threshold")
+    return LowStock(threshold, _count(found, "margin"), found["low"], _count(found, "crossings"))
 
 
 def _count(item: JsonObject, field: str) -> int:

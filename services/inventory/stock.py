@@ -4,14 +4,17 @@ from dataclasses import dataclass
 
 from core.decider import Rejection
 from core.documents import Documents
-from services.inventory.figures import Figures, read_figures
+from services.inventory.figures import Figures, LowStock, read_figures
 
 MAX_ON_HAND = 1_000_000_000
 
 
 @dataclass(frozen=True, slots=True)
 class StockLevel:
-    """on_hand = available + held; received + adjusted = on_hand + (shipped - returned) + written_off."""
+    """on_hand = available + held; received + adjusted = on_hand + (shipped - returned) + written_off.
+
+    `threshold` and `margin` as in `LowStock`, None where nobody asked for them.
+    """
 
     sku: str
     on_hand: int
@@ -22,6 +25,9 @@ class StockLevel:
     adjusted: int
     returned: int
     written_off: int
+    low: bool
+    threshold: int | None
+    margin: int | None
     version: int
 
 
@@ -46,6 +52,7 @@ class KeyReused(Rejection):
 
 
 def stock_level(stock: Figures) -> StockLevel:
+    low_stock = stock.low_stock or LowStock(None, 0)
     return StockLevel(
         sku=stock.sku,
         on_hand=stock.on_hand,
@@ -56,6 +63,9 @@ def stock_level(stock: Figures) -> StockLevel:
         adjusted=stock.adjusted,
         returned=stock.returned,
         written_off=stock.written_off,
+        low=low_stock.low,
+        threshold=low_stock.threshold,
+        margin=None if low_stock.threshold is None else low_stock.margin,
         version=stock.version,
     )
 

@@ -1,7 +1,8 @@
 """The read container `stock-levels`: one row per SKU, with the figures of its stock document.
 
 {"id": sku, "sku", "on_hand", "available", "held", "shipped", "received", "adjusted", "version"},
-and "returned", "written_off" when anything came back.
+"returned" and "written_off" when anything came back, and "low_stock" ({"threshold", "margin", "low"}) when
+somebody asked to be told.
 """
 
 from typing import cast
@@ -65,6 +66,13 @@ def _row(stock: Figures) -> JsonObject:
     }
     if stock.returned:
         row |= {"returned": stock.returned, "written_off": stock.written_off}
+    if stock.low_stock is not None:
+        low_stock = stock.low_stock
+        row["low_stock"] = {
+            "threshold": low_stock.threshold,
+            "margin": low_stock.margin,
+            "low": low_stock.low,
+        }
     return row
 
 

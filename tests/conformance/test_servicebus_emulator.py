@@ -58,7 +58,7 @@ def test_the_emulator_starts_with_our_file() -> None:
         (changed(lambda it: it.update(Name="orderflow")), "Namespaces: must be one, sbemulatorns"),
         ({"UserConfig": {**CONFIG["UserConfig"], "Logging": {}}}, "Logging.Type"),
         (changed(lambda it: it.pop("Topics")), "Topics: is required"),
-        (changed(lambda it: it.update(Queues=many(50, it["Queues"][0]))), "51 queues and topics"),
+        (changed(lambda it: it.update(Queues=many(49, it["Queues"][0]))), "51 queues and topics"),
         (
             changed(
                 lambda it: it["Topics"][0].update(Subscriptions=many(51, it["Topics"][0]["Subscriptions"][0]))

@@ -147,3 +147,57 @@ async def test_what_cannot_be_a_page_is_refused(api, function, query, field):
 
     assert response.status_code == 400
     assert list(broken_rules(response)) == [field]
+
+
+async def test_a_threshold_is_set_shown_and_taken_away(api):
+    for sku in "bc":
+        await api.call("put_inventory", {"on_hand": 3}, route={"sku": sku})
+    response = await api.call("put_inventory_threshold", {"threshold": 5, "margin": 4}, route=A)
+    assert response.status_code == 200
+    level = content(response)
+    assert (level["threshold"], level["margin"], level["low"]) == (5, 4, False)
+    await api.call("put_inventory_threshold", {"threshold": 2}, route={"sku": "b"})
+    bus = FakeBus()
+    for _ in range(3):
+        await project_changes(api.documents, bus, api.documents.items("inventory"))
+
+    low = content(await api.call("list_inventory", query={"low": "true"}))
+    everything = content(await api.call("list_inventory"))
+
+    assert [each["sku"] for each in low["items"]] == ["a"]
+    shown = [(each["sku"], each["low"], each["threshold"], each["margin"]) for each in everything["items"]]
+    assert shown == [("a", True, 5, 4), ("b", False, 2, 1), ("c", False, None, None)]
+    assert {message.message_id for message in bus.sent["service-events"]} == {"a:inventory:1"}
+
+    gone = await api.call("delete_inventory_threshold", route=A)
+    assert (content(gone)["threshold"], content(gone)["low"]) == (None, False)
+    await project_changes(api.documents, bus, api.documents.items("inventory"))
+    assert content(await api.call("list_inventory", query={"low": "true"}))["items"] == []
+
+
+@pytest.mark.parametrize(
+    ("body", "field"),
+    [
+        ({"threshold": -1}, "threshold"),
+        ({"margin": 2}, "threshold"),
+        ({"threshold": 3, "margin": 0}, "margin"),
+        ({"threshold": 3, "margin": 10**9 + 1}, "margin"),
+    ],
+)
+async def test_a_threshold_that_breaks_a_rule_is_refused(api, body, field):
+    response = await api.call("put_inventory_threshold", body, route=A)
+
+    assert response.status_code == 400
+    assert list(broken_rules(response)) == [field]
+    assert (await stock(api))["threshold"] is None
+
+
+async def test_an_unknown_sku_has_no_threshold(api):
+    for function in ("put_inventory_threshold", "delete_inventory_threshold"):
+        response = await api.call(function, {"threshold": 1}, route={"sku": "ghost"})
+        assert response.status_code == 404
+
+
+async def test_low_is_true_or_false(api):
+    response = await api.call("list_inventory", query={"low": "maybe"})
+    assert list(broken_rules(response)) == ["low"]

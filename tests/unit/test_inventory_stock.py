@@ -28,7 +28,7 @@ async def test_the_first_count_is_a_receipt():
 
     level = await set_on_hand(documents, "a", 5, None, START)
 
-    assert level == StockLevel("a", 5, 5, 0, 0, 5, 0, 0, 0, 1)
+    assert level == StockLevel("a", 5, 5, 0, 0, 5, 0, 0, 0, False, None, None, 1)
     assert _movements(documents) == [(1, "receipt", 5, None)]
     assert documents.requests == ["read inventory", "batch inventory"]
     assert await read_stock(documents, "a") == level

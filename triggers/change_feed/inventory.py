@@ -1,21 +1,26 @@
-"""What follows from a change of stock: the SKU's row among the stock levels."""
+"""What follows from a change of stock: the SKU's row among the stock levels, and news of what runs low."""
 
 from collections.abc import Sequence
+from functools import partial
 
 import azure.functions as func
 
-from core.bus import Bus
+from core.bus import Bus, OutgoingMessage
 from core.concurrency import gather_bounded
 from core.decider import BrokenStream
 from core.documents import Documents
 from core.json import JsonObject
 from core.resilience import retry_transient
 from services.inventory.figures import CONTAINER, Figures
+from services.inventory.low_stock import CROSSING, event_message, record_crossing, written_at
 from services.inventory.stock_projection import project, read_figures
 from triggers.change_feed.feed import on_changes
 from triggers.change_feed.parking import POISON, Poison, park
 
+TOPIC = "service-events"
 AT_ONCE = 16
+SEND_MESSAGES = 100
+"""Of some hundred bytes each."""
 
 
 def blueprint(documents: Documents, bus: Bus) -> func.Blueprint:
@@ -32,22 +37,29 @@ async def project_changes(documents: Documents, bus: Bus, changes: Sequence[Json
     """One write per SKU, with its newest figures. Holds and movements of the same container are passed by."""
     poison: list[Poison] = []
     newest: dict[str, tuple[Figures, JsonObject]] = {}
+    news: list[OutgoingMessage] = []
     for change in changes:
-        if change.get("kind") == "stock":
-            try:
+        kind = change.get("kind")
+        try:
+            if kind == "stock":
                 stock = read_figures(change)
-            except BrokenStream as error:
-                poison.append(Poison(change, str(error)))
-            else:
                 if stock.sku not in newest or newest[stock.sku][0].version < stock.version:
                     newest[stock.sku] = (stock, change)
+            elif kind == CROSSING:
+                news.append(event_message(change))
+        except BrokenStream as error:
+            poison.append(Poison(change, str(error)))
 
     async def project_sku(found: tuple[Figures, JsonObject]) -> None:
         stock, change = found
         try:
             await retry_transient(lambda: project(documents, stock))
+            if stock.low_stock is not None:
+                await retry_transient(lambda: record_crossing(documents, stock, written_at(change)))
         except POISON as error:
             poison.append(Poison(change, str(error)))
 
     await gather_bounded(project_sku, list(newest.values()), AT_ONCE)
+    for start in range(0, len(news), SEND_MESSAGES):
+        await retry_transient(partial(bus.send, TOPIC, news[start : start + SEND_MESSAGES]))
     await park(bus, "project_stock", CONTAINER, poison)

@@ -10,6 +10,7 @@ from pydantic import AfterValidator, Field
 from core.clock import Clock
 from core.documents import BadDocumentRequest, Documents
 from services.inventory.history import entry, read_history
+from services.inventory.low_stock import set_threshold
 from services.inventory.movements import Adjustment, Booking, Count, Receipt, book, set_on_hand
 from services.inventory.stock import MAX_ON_HAND, read_stock
 from services.inventory.stock_levels import list_levels
@@ -52,6 +53,11 @@ class TakeStock(Body):
         return Count(self.on_hand, self.reference)
 
 
+class SetThreshold(Body):
+    threshold: Annotated[int, Field(ge=0, le=MAX_ON_HAND)]
+    margin: Annotated[int, Field(ge=1, le=MAX_ON_HAND)] = 1
+
+
 def blueprint(documents: Documents, clock: Clock) -> df.Blueprint:
     bp = df.Blueprint()
 
@@ -83,6 +89,14 @@ def blueprint(documents: Documents, clock: Clock) -> df.Blueprint:
     async def get_inventory_ledger(req: func.HttpRequest) -> func.HttpResponse:
         return await answering(lambda: _ledger(documents, req))
 
+    @bp.route(route="inventory/{sku}/threshold", methods=["PUT"])
+    async def put_inventory_threshold(req: func.HttpRequest) -> func.HttpResponse:
+        return await answering(lambda: _set_threshold(documents, req))
+
+    @bp.route(route="inventory/{sku}/threshold", methods=["DELETE"])
+    async def delete_inventory_threshold(req: func.HttpRequest) -> func.HttpResponse:
+        return await answering(lambda: _delete_threshold(documents, req))
+
     return bp
 
 
@@ -106,10 +120,23 @@ async def _book(
     return answer({"sku": sku, **entry(await book(documents, sku, key, booking, clock.now()))})
 
 
+async def _set_threshold(documents: Documents, req: func.HttpRequest) -> func.HttpResponse:
+    sku = path_identifier(req, "sku")
+    body = read_body(req, SetThreshold)
+    return answer(asdict(await set_threshold(documents, sku, body.threshold, body.margin)))
+
+
+async def _delete_threshold(documents: Documents, req: func.HttpRequest) -> func.HttpResponse:
+    return answer(asdict(await set_threshold(documents, path_identifier(req, "sku"), None, 1)))
+
+
 async def _list(documents: Documents, req: func.HttpRequest) -> func.HttpResponse:
     limit = page_limit(req)
+    low = req.params.get("low", "false")
+    if low not in {"true", "false"}:
+        raise BadRequest([FieldError("low", "must be true or false")])
     try:
-        page = await list_levels(documents, limit, _continuation(req))
+        page = await list_levels(documents, low == "true", limit, _continuation(req))
     except BadDocumentRequest as error:
         raise _bad_continuation() from error
     return answer(page)

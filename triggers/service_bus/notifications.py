@@ -7,6 +7,7 @@ import azure.functions as func
 from core.contracts import InvalidContract, contract_name
 from core.envelope import Envelope
 from core.json import ReadOnlyJson
+from services.inventory.events import StockLow, StockRecovered
 from services.notifications import alerts
 from services.notifications.handlers import COMMANDS, handle_command
 from services.notifications.telling import QUEUE, Notice, Notifier, tell
@@ -14,7 +15,9 @@ from services.orders.events import NeedsAttention, OrderCancelled, ShippingCreat
 from triggers.service_bus.receiving import receive
 
 SUBSCRIPTION = "order-events/Subscriptions/notifications"
+SERVICE_SUBSCRIPTION = "service-events/Subscriptions/notifications"
 TOLD = frozenset(contract_name(event) for event in (ShippingCreated, OrderCancelled, NeedsAttention))
+TOLD_OF_SERVICES = frozenset(contract_name(event) for event in (StockLow, StockRecovered))
 
 
 def blueprint(notifier: Notifier) -> func.Blueprint:
@@ -30,6 +33,22 @@ def blueprint(notifier: Notifier) -> func.Blueprint:
         handle = partial(notify, notifier)
         await receive(message, queue=SUBSCRIPTION, bus=notifier.bus, handle=handle, accepts=TOLD)
 
+    @bp.service_bus_topic_trigger(
+        arg_name="message",
+        connection="ServiceBusConnection",
+        topic_name="service-events",
+        subscription_name="notifications",
+    )
+    async def send_notifications_of_services(message: func.ServiceBusMessage) -> None:
+        handle = partial(notify, notifier)
+        await receive(
+            message,
+            queue=SERVICE_SUBSCRIPTION,
+            bus=notifier.bus,
+            handle=handle,
+            accepts=TOLD_OF_SERVICES,
+        )
+
     @bp.service_bus_queue_trigger(
         arg_name="message", connection="ServiceBusConnection", queue_name="notifications"
     )
@@ -41,7 +60,7 @@ def blueprint(notifier: Notifier) -> func.Blueprint:
 
 
 async def notify(notifier: Notifier, event: Envelope) -> None:
-    """Raises InvalidContract for an event that is not an order's."""
+    """Raises InvalidContract for an event of which nobody is told."""
     documents, now = notifier.documents, notifier.clock.now()
     match event.data:
         case ShippingCreated() as shipped:
@@ -62,6 +81,10 @@ async def notify(notifier: Notifier, event: Envelope) -> None:
                 now=now,
             )
             await _tell(notifier, event, "order_needs_attention", "", {"step": step, "attempts": attempts})
+        case StockLow(sku, available, threshold) | StockRecovered(sku, available, threshold):
+            kind = event.type.partition(".")[2]
+            stock: ReadOnlyJson = {"sku": sku, "available": available, "threshold": threshold}
+            await tell(notifier, Notice(event.id, kind, event.subject, "", stock))
         case _:
             raise InvalidContract(f"type: nobody is told of {event.type!r}")
 

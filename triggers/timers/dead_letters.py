@@ -17,7 +17,11 @@ from triggers.service_bus import inventory, notifications
 QUEUES = ("inventory", "payments", "shipping", "notifications", "order-replies")
 """Not `parked`: what was parked waits for an operator, in that queue and then in its dead-letter queue."""
 
-SUBSCRIPTIONS = (inventory.SUBSCRIPTION, notifications.SUBSCRIPTION)
+SUBSCRIPTIONS = (
+    inventory.SUBSCRIPTION,
+    notifications.SUBSCRIPTION,
+    notifications.SERVICE_SUBSCRIPTION,
+)
 
 
 def blueprint(documents: Documents, bus: Bus, clock: Clock, notifier: Notifier) -> func.Blueprint:
@@ -35,6 +39,7 @@ async def redrive_all(documents: Documents, bus: Bus, clock: Clock, notifier: No
     handlers: Mapping[str, Callable[[Envelope], Awaitable[None]]] = {
         inventory.SUBSCRIPTION: partial(inventory.handle_shipment, documents, clock),
         notifications.SUBSCRIPTION: partial(notifications.notify, notifier),
+        notifications.SERVICE_SUBSCRIPTION: partial(notifications.notify, notifier),
     }
 
     async def redrive(entity: str) -> None:
