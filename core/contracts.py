@@ -69,7 +69,7 @@ def contract_version(cls: type) -> int:
 
 
 def encode(instance: object) -> JsonObject:
-    encoded: JsonObject = _adapters[type(instance)].dump_python(instance, mode="json")
+    encoded: JsonObject = _adapters[type(instance)].serializer.to_python(instance, mode="json")
     return encoded
 
 
@@ -79,7 +79,7 @@ def decode(name: str, data: object, version: int = 1) -> Any:  # noqa: ANN401  (
     if cls is None:
         raise UnknownContract(f"unknown type {name!r} version {version}")
     try:
-        return _adapters[cls].validate_python(data)
+        return _adapters[cls].validator.validate_python(data)
     except ValidationError as error:
         first = error.errors(include_url=False, include_input=False)[0]
         field = ".".join(str(part) for part in first["loc"]) or "data"

@@ -176,7 +176,7 @@ async def load[S, C, E](documents: Documents, decider: Decider[S, C, E], stream:
     if item["schema"] != decider.schema:
         return await _replay(documents, decider, stream)
     try:
-        state = _adapter(decider.state).validate_python(item["state"])
+        state = _adapter(decider.state).validator.validate_python(item["state"])
     except ValidationError as error:
         raise BrokenStream(
             f"snapshot of stream {stream} does not fit schema {decider.schema}, to be raised whenever "
@@ -353,5 +353,5 @@ def _snapshot_item[S, C, E](
         "version": version,
         "schema": decider.schema,
         "updated_at": now.isoformat(),
-        "state": cast(Json, _adapter(decider.state).dump_python(state, mode="json")),
+        "state": cast(Json, _adapter(decider.state).serializer.to_python(state, mode="json")),
     }
