@@ -7,7 +7,7 @@ function that puts them back.
 import json
 from collections.abc import Awaitable, Callable
 from datetime import datetime
-from functools import cache
+from functools import cache, lru_cache
 from importlib import import_module
 from types import SimpleNamespace
 from typing import Any, Protocol
@@ -129,6 +129,19 @@ def install_cached_strict_mode() -> Undo:
 
     def undo() -> None:
         module._is_strict_mode = original
+
+    return undo
+
+
+def install_cached_client_binding() -> Undo:
+    """Let the clients of durable functions share the parsed binding, which is the same text for all."""
+    module: Any = import_module(f"{_MODELS}.DurableOrchestrationBindings")
+    bindings = module.DurableOrchestrationBindings
+    original = bindings.__dict__["from_json"]
+    bindings.from_json = lru_cache(4)(bindings.from_json)
+
+    def undo() -> None:
+        bindings.from_json = original
 
     return undo
 

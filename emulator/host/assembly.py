@@ -82,6 +82,7 @@ class Instance:
                 sdk.install_fast_timestamps(),
                 sdk.install_cached_tuple_class(),
                 sdk.install_cached_strict_mode(),
+                sdk.install_cached_client_binding(),
                 sdk.install_fast_json(),
                 sdk.install_fast_documents(),
                 sdk_replay.install_fast_replay(),

@@ -6,7 +6,8 @@ from importlib import import_module
 
 import pytest
 from aiohttp import web
-from azure.durable_functions import DurableOrchestrationContext
+from azure.durable_functions import DurableOrchestrationClient, DurableOrchestrationContext
+from azure.durable_functions.models.DurableOrchestrationBindings import DurableOrchestrationBindings
 from azure.durable_functions.models.history import HistoryEvent
 from azure.durable_functions.models.utils import http_utils
 from azure.functions import Document
@@ -15,9 +16,10 @@ from dateutil.parser import parse
 from hypothesis import given
 from hypothesis import strategies as st
 
-from emulator.durable import history, status
+from emulator.durable import history, http_api, status
 from emulator.durable.sdk import (
     fast_parser,
+    install_cached_client_binding,
     install_cached_tuple_class,
     install_fast_documents,
     install_fast_json,
@@ -203,3 +205,20 @@ def test_a_document_of_the_feed_is_the_same_and_its_own():
     fast_one["id"] = "2"
     assert source["id"] == "1"
     assert Document.from_dict(source) == slow
+
+
+def test_clients_of_one_binding_are_as_without_the_shortcut():
+    text = http_api.client_binding("hub", "http://127.0.0.1:7071")
+    slow = DurableOrchestrationClient(text)
+    undo = install_cached_client_binding()
+    try:
+        clients = [DurableOrchestrationClient(text) for _ in range(2)]
+        other = DurableOrchestrationClient(http_api.client_binding("other", "http://127.0.0.1:7072"))
+        for client in clients:
+            payload = client.create_http_management_payload("i")
+            assert payload == slow.create_http_management_payload("i")
+            payload.clear()
+    finally:
+        undo()
+    assert other.create_http_management_payload("i") != slow.create_http_management_payload("i")
+    assert isinstance(DurableOrchestrationBindings.__dict__["from_json"], classmethod)
