@@ -15,6 +15,7 @@ from tests.inventory_support import (
     release,
     reservation,
     reserve,
+    restock,
     stocked,
 )
 
@@ -75,6 +76,42 @@ async def test_goods_of_an_expired_hold_that_left_all_the_same_count_as_shipped(
     await handlers.commit(documents, "ord-1", LATER)
 
     assert figures(documents, "a") == {"available": 298, "held": 0, "shipped": 2}
+    check_at_rest(documents)
+
+
+async def test_what_expired_can_be_bought_by_another_who_keeps_it_when_the_first_goods_leave(documents):
+    await handlers.execute(documents, reserve("ord-1", {"a": 200}), START)
+    await expiry.finish_due(documents, FakeBus(), LATER)
+    await handlers.execute(documents, reserve("ord-2", {"a": 250}, LATER + timedelta(days=1)), LATER)
+
+    await handlers.commit(documents, "ord-1", LATER)
+
+    assert figures(documents, "a") == {"available": 0, "held": 250, "shipped": 200}
+    (shortage,) = [item for item in documents.items("inventory", "a") if item.get("movement") == "adjustment"]
+    assert (shortage["quantity"], "ord-1" in shortage["reason"]) == (150, True)
+    await handlers.commit(documents, "ord-2", LATER)
+    assert figures(documents, "a") == {"available": 0, "held": 0, "shipped": 450}
+    check_at_rest(documents)
+
+
+async def test_a_reserve_that_comes_again_after_the_expiry_is_answered_as_before_and_holds_nothing(documents):
+    first = await handlers.execute(documents, reserve("ord-1", {"a": 2}), START)
+    await expiry.finish_due(documents, FakeBus(), LATER)
+
+    assert await handlers.execute(documents, reserve("ord-1", {"a": 2}), LATER) == first
+    assert figures(documents, "a") == {"available": 300, "held": 0, "shipped": 0}
+    check_at_rest(documents)
+
+
+async def test_goods_of_an_expired_hold_can_come_back_like_any_others(documents):
+    await handlers.execute(documents, reserve("ord-1", {"a": 2}), START)
+    await expiry.finish_due(documents, FakeBus(), LATER)
+    await handlers.commit(documents, "ord-1", LATER)
+
+    reply = await handlers.execute(documents, restock("ord-1", 1, {"a": (2, 0)}), LATER)
+
+    assert reply.type == "inventory.restocked"
+    assert figures(documents, "a") == {"available": 300, "held": 0, "shipped": 2}
     check_at_rest(documents)
 
 
