@@ -23,6 +23,7 @@ from services.orders.handlers import Orders
 from services.orders.list_projection import ORDER_LIST
 from services.orders.policy import longest_forward_s, policy_of, return_policy_of
 from services.orders.saga import Ports
+from services.payments.gateway import PaymentGateway, Webhooks
 from triggers.change_feed import inventory as stock_changes
 from triggers.change_feed import orders as order_changes
 from triggers.http import health, operations
@@ -64,14 +65,21 @@ policy = policy_of(settings)
 return_sagas = ReturnSagas(policy, return_policy_of(settings))
 hold_s = longest_forward_s(policy, len(ORDER_SAGA)) + settings.hold_margin_s
 ports = Ports(documents, bus, clock, hold_s)
-gateway = SandboxGateway(documents, bus, clock)
+gateway: PaymentGateway
+webhooks: Webhooks
+if settings.payment_gateway == "stripe":
+    from adapters.stripe.settings import connect, read_stripe_settings
+
+    gateway, webhooks = connect(read_stripe_settings(os.environ), settings.gateway_timeout_s)
+else:
+    gateway, webhooks = SandboxGateway(documents, bus, clock), SandboxWebhooks()
 carrier = SandboxCarrier(documents, clock)
 told = read_notification_settings(os.environ, settings.adapters)
 notifier = Notifier(
     documents,
     bus,
     clock,
-    channels=channels_of(told, documents, clock),
+    channels=channels_of(told, documents, clock, settings.gateway_timeout_s),
     operators=operators_of(told),
     unsubscribe_url=f"{told.public_url}/api/unsubscribe",
     unsubscribe_key=told.unsubscribe_key,
@@ -86,7 +94,7 @@ for blueprint in (
     orders_api.blueprint(orders, policy),
     returns_api.blueprint(orders, return_sagas, settings.return_window_s),
     inventory_api.blueprint(documents, clock),
-    payments_api.blueprint(documents, bus, clock, SandboxWebhooks()),
+    payments_api.blueprint(documents, bus, clock, webhooks),
     operations.blueprint(orders, policy, (ORDER_LIST, STOCK_LEVELS)),
     health.blueprint(),
     order_messages.blueprint(orders, bus),

@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 ADAPTERS = frozenset({"azure", "embedded"})
+PAYMENT_GATEWAYS = frozenset({"sandbox", "stripe"})
 LOG_LEVELS = frozenset({"DEBUG", "INFO", "WARNING", "ERROR"})
 LONGEST_S = 366 * 86400.0
 
@@ -18,6 +19,7 @@ class Settings:
     """Durations in seconds.
 
     adapters: where messages and documents live; what `azure` needs beside is read by adapters/azure.
+    payment_gateway: who takes the money; what `stripe` needs beside is read by adapters/stripe.
     step_timeout_s, step_attempts: how long the saga waits for a reply, and how often it sends a command.
     undo_attempts: how often it sends an undo before the order needs attention.
     attention_interval_s: how long it then waits before the next try; grows to an hour.
@@ -29,6 +31,7 @@ class Settings:
     """
 
     adapters: str = "embedded"
+    payment_gateway: str = "sandbox"
     step_timeout_s: float = 30.0
     step_attempts: int = 3
     undo_attempts: int = 5
@@ -47,6 +50,9 @@ def read_settings(environment: Mapping[str, str]) -> Settings:
     default = Settings()
     return Settings(
         adapters=_choice(environment, "ORDERFLOW_ADAPTERS", default.adapters, ADAPTERS),
+        payment_gateway=_choice(
+            environment, "ORDERFLOW_PAYMENT_GATEWAY", default.payment_gateway, PAYMENT_GATEWAYS
+        ),
         step_timeout_s=_seconds(environment, "ORDERFLOW_STEP_TIMEOUT_SECONDS", default.step_timeout_s),
         step_attempts=_count(environment, "ORDERFLOW_STEP_ATTEMPTS", default.step_attempts),
         undo_attempts=_count(environment, "ORDERFLOW_UNDO_ATTEMPTS", default.undo_attempts),

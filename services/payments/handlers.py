@@ -145,7 +145,7 @@ def _calls(outside: Outside, charge: Charge | None) -> Callable[[Payment], Call 
     """What this delivery has to see through. `charge` is its command, if it is one."""
     first = _Once(charge is not None)
 
-    def under_way(state: Payment) -> Call | None:
+    def under_way(state: Payment) -> Call | None:  # noqa: PLR0911  (one for each kind of call)
         if state.status == "pending":
             if state.refund_wanted:
                 return cancel_call(outside, state)

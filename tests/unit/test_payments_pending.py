@@ -257,11 +257,7 @@ def test_the_sandbox_ends_a_charge_later_and_sends_the_message_of_a_webhook(meth
     async def scenario() -> None:
         world = World()
         gateway = SandboxGateway(world.documents, world.bus, world.clock)
-        envelope = command("charge")
-        data = Charge(ORDER, "cust-1", AMOUNT, "GBP", method)
-        charge = type(envelope)(
-            **{name: getattr(envelope, name) for name in envelope.__slots__} | {"data": data}
-        )
+        charge = replace(command("charge"), data=Charge(ORDER, "cust-1", AMOUNT, "GBP", method))
 
         async def handle(told):
             await retry_transient(

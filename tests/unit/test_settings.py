@@ -18,6 +18,7 @@ def test_every_setting_is_read():
     assert read_settings(
         {
             "ORDERFLOW_ADAPTERS": "azure",
+            "ORDERFLOW_PAYMENT_GATEWAY": "stripe",
             "ORDERFLOW_STEP_TIMEOUT_SECONDS": "1.5",
             "ORDERFLOW_STEP_ATTEMPTS": "2",
             "ORDERFLOW_UNDO_ATTEMPTS": "4",
@@ -29,6 +30,7 @@ def test_every_setting_is_read():
         }
     ) == Settings(
         adapters="azure",
+        payment_gateway="stripe",
         step_timeout_s=1.5,
         step_attempts=2,
         undo_attempts=4,

@@ -1,0 +1,329 @@
+"""What the Stripe adapter sends, and what it makes of answers that localstripe never gives.
+
+On a stand-in that answers what a test tells it to, in the form of Stripe's API
+(https://docs.stripe.com/api/errors).
+"""
+
+import asyncio
+from collections.abc import AsyncIterator
+from dataclasses import dataclass, field
+from typing import Any
+from urllib.parse import parse_qs
+
+import orjson
+import pytest
+import stripe
+from aiohttp import web
+
+from adapters.stripe.gateway import StripeGateway
+from adapters.stripe.webhooks import StripeWebhooks
+from core.contracts import InvalidContract
+from core.outside_call import OutsideUnavailable
+from core.signatures import BadSignature
+from services.payments.gateway import MoneyBack, Pending, RefundRefused
+from services.payments.messages import Charged, Declined
+from tests.fakes import START
+
+ORDER = "ord-1"
+SECRET = "whsec_test"  # noqa: S105
+
+
+@dataclass
+class StandIn:
+    """`answers` are given one after the other; bytes as they are, None cuts the connection."""
+
+    url: str
+    answers: list[tuple[int, Any] | None] = field(default_factory=list)
+    requests: list[tuple[str, dict[str, str], dict[str, str]]] = field(default_factory=list)
+
+    async def answer(self, request: web.Request) -> web.Response:
+        text = request.query_string or (await request.text())
+        fields = {name: values[0] for name, values in parse_qs(text).items()}
+        self.requests.append((f"{request.method} {request.path}", dict(request.headers), fields))
+        answer = self.answers.pop(0)
+        if answer is None:
+            assert request.transport is not None
+            request.transport.abort()
+            return web.Response()
+        status, body = answer
+        raw = body if isinstance(body, bytes) else orjson.dumps(body)
+        return web.Response(status=status, body=raw, content_type="application/json")
+
+
+@pytest.fixture
+async def server() -> AsyncIterator[StandIn]:
+    stand_in = StandIn("")
+    app = web.Application()
+    app.router.add_route("*", "/{path:.*}", stand_in.answer)
+    runner = web.AppRunner(app)
+    await runner.setup()
+    site = web.TCPSite(runner, "127.0.0.1", 0)
+    await site.start()
+    stand_in.url = f"http://127.0.0.1:{runner.addresses[0][1]}"
+    yield stand_in
+    await runner.cleanup()
+
+
+@pytest.fixture
+async def gateway(server: StandIn) -> AsyncIterator[StripeGateway]:
+    gateway = StripeGateway("sk_test_1", 2.0, api=server.url, return_url="https://shop.example/paid")
+    yield gateway
+    await gateway.close()
+
+
+def intent(status: str = "succeeded", **fields: Any) -> dict[str, Any]:
+    plain = {"amount": 4200, "currency": "gbp", "metadata": {"order_id": ORDER}}
+    return {"id": "pi_1", "object": "payment_intent", "status": status, **plain, **fields}
+
+
+def refund(status: str = "succeeded", **fields: Any) -> dict[str, Any]:
+    plain = {"amount": 1200, "currency": "gbp", "metadata": {"part": "r1"}}
+    return {"id": "re_1", "object": "refund", "status": status, **plain, **fields}
+
+
+def error(type: str, **fields: Any) -> dict[str, Any]:
+    return {"error": {"type": type, "message": "of card 4242424242424242", **fields}}
+
+
+async def charge(gateway: StripeGateway, currency: str = "GBP") -> Charged | Declined | Pending:
+    return await gateway.charge("ord-1:payments.charge", ORDER, 4200, currency, "pm_card_visa")
+
+
+async def refund_part(gateway: StripeGateway) -> MoneyBack | RefundRefused:
+    return await gateway.refund("ord-1:payments.refund_part:r1", ORDER, "pi_1", "r1", 1200, "GBP")
+
+
+async def test_a_charge_is_one_request_with_key_and_order(server: StandIn, gateway: StripeGateway) -> None:
+    server.answers = [(200, intent())]
+    assert await charge(gateway) == Charged(ORDER, "pi_1", 4200, "GBP")
+    ((request, headers, fields),) = server.requests
+    assert request == "POST /v1/payment_intents"
+    assert headers["Idempotency-Key"] == "ord-1:payments.charge"
+    assert fields == {
+        "amount": "4200",
+        "currency": "gbp",
+        "confirm": "true",
+        "metadata[order_id]": ORDER,
+        "payment_method": "pm_card_visa",
+        "payment_method_types[0]": "card",
+        "return_url": "https://shop.example/paid",
+    }
+
+
+async def test_a_currency_without_minor_units_is_counted_as_stripe_does(
+    server: StandIn, gateway: StripeGateway
+) -> None:
+    server.answers = [(200, intent(amount=420000, currency="isk"))]
+    assert await charge(gateway, "ISK") == Charged(ORDER, "pi_1", 4200, "ISK")
+    assert server.requests[0][2]["amount"] == "420000"
+
+
+@pytest.mark.parametrize(
+    ("answer", "result"),
+    [
+        (intent("processing"), Pending(ORDER, "pi_1")),
+        (intent("requires_action", next_action={"type": "use_stripe_sdk"}), Pending(ORDER, "pi_1")),
+        (
+            intent(
+                "requires_action",
+                next_action={"type": "redirect_to_url", "redirect_to_url": {"url": "https://bank/3ds"}},
+            ),
+            Pending(ORDER, "pi_1", "https://bank/3ds"),
+        ),
+        (intent("canceled"), Declined(ORDER, "canceled")),
+        (
+            intent("requires_payment_method", last_payment_error={"code": "card_declined"}),
+            Declined(ORDER, "card_declined"),
+        ),
+        (
+            intent(
+                "requires_payment_method",
+                last_payment_error={"code": "card_declined", "decline_code": "lost_card"},
+            ),
+            Declined(ORDER, "lost_card"),
+        ),
+    ],
+)
+async def test_what_a_status_means(
+    server: StandIn, gateway: StripeGateway, answer: Any, result: object
+) -> None:
+    server.answers = [(200, answer)]
+    assert await charge(gateway) == result
+
+
+@pytest.mark.parametrize(
+    ("status", "answer", "reason"),
+    [
+        (402, error("card_error", code="card_declined", decline_code="stolen_card"), "stolen_card"),
+        (402, error("card_error", code="expired_card"), "expired_card"),
+        (400, error("invalid_request_error", code="resource_missing"), "resource_missing"),
+        (400, error("invalid_request_error"), "invalid_request"),
+    ],
+)
+async def test_a_refusal_is_declined_with_its_code_and_never_its_message(
+    server: StandIn, gateway: StripeGateway, status: int, answer: Any, reason: str
+) -> None:
+    server.answers = [(status, answer)]
+    assert await charge(gateway) == Declined(ORDER, reason)
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        None,
+        (429, error("invalid_request_error", code="rate_limit")),
+        (500, error("api_error")),
+        (503, b"<html>down</html>"),
+        (200, b"garbage"),
+        (409, error("idempotency_error", code="idempotency_key_in_use")),
+    ],
+    ids=repr,
+)
+async def test_what_may_be_repeated_under_the_same_key_is_said_to_be_unavailable(
+    server: StandIn, gateway: StripeGateway, answer: Any
+) -> None:
+    server.answers = [answer, (200, intent())]
+    with pytest.raises(OutsideUnavailable) as raised:
+        await charge(gateway)
+    assert "4242" not in str(raised.value)
+    assert await charge(gateway) == Charged(ORDER, "pi_1", 4200, "GBP")
+    assert len({headers["Idempotency-Key"] for _, headers, _ in server.requests}) == 1
+
+
+async def test_a_slow_answer_is_given_up_on() -> None:
+    async def never(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.read()
+        writer.close()
+
+    server = await asyncio.start_server(never, "127.0.0.1", 0)
+    host, port = server.sockets[0].getsockname()
+    gateway = StripeGateway("sk_test_1", 0.05, api=f"http://{host}:{port}")
+    with pytest.raises(OutsideUnavailable):
+        await charge(gateway)
+    await gateway.close()
+    server.close()
+    await server.wait_closed()
+
+
+async def test_a_wrong_key_is_nobodys_decline(server: StandIn, gateway: StripeGateway) -> None:
+    server.answers = [(401, error("invalid_request_error"))]
+    with pytest.raises(stripe.AuthenticationError):
+        await charge(gateway)
+
+
+async def test_an_order_is_searched_by_its_metadata_and_what_took_money_counts(
+    server: StandIn, gateway: StripeGateway
+) -> None:
+    found = [intent("canceled", id="pi_0"), intent()]
+    server.answers = [(200, {"object": "search_result", "data": found, "has_more": False})]
+    assert await gateway.find_charge(ORDER) == Charged(ORDER, "pi_1", 4200, "GBP")
+    ((request, _, fields),) = server.requests
+    assert (request, fields["query"]) == (
+        "GET /v1/payment_intents/search",
+        'metadata["order_id"]:"ord-1"',
+    )
+
+
+async def test_an_order_that_the_search_does_not_know_has_no_charge(
+    server: StandIn, gateway: StripeGateway
+) -> None:
+    server.answers = [(200, {"object": "search_result", "data": [], "has_more": False})]
+    assert await gateway.find_charge('ord-"1') is None
+    assert server.requests[0][2]["query"] == 'metadata["order_id"]:"ord-\\"1"'
+
+
+async def test_a_refund_names_the_order_and_the_part(server: StandIn, gateway: StripeGateway) -> None:
+    server.answers = [(200, refund())]
+    assert await refund_part(gateway) == MoneyBack(1200, "GBP")
+    ((request, headers, fields),) = server.requests
+    assert request == "POST /v1/refunds"
+    assert headers["Idempotency-Key"] == "ord-1:payments.refund_part:r1"
+    assert fields == {
+        "amount": "1200",
+        "metadata[order_id]": ORDER,
+        "metadata[part]": "r1",
+        "payment_intent": "pi_1",
+    }
+
+
+@pytest.mark.parametrize(
+    ("status", "answer", "result"),
+    [
+        (200, refund("pending"), MoneyBack(1200, "GBP")),
+        (200, refund("failed", failure_reason="lost_or_stolen_card"), RefundRefused("lost_or_stolen_card")),
+        (200, refund("canceled"), RefundRefused("canceled")),
+        (
+            400,
+            error("invalid_request_error", code="charge_already_refunded"),
+            RefundRefused("charge_already_refunded"),
+        ),
+    ],
+)
+async def test_what_becomes_of_a_refund(
+    server: StandIn, gateway: StripeGateway, status: int, answer: Any, result: object
+) -> None:
+    server.answers = [(status, answer)]
+    assert await refund_part(gateway) == result
+
+
+async def test_a_refund_that_failed_is_none(server: StandIn, gateway: StripeGateway) -> None:
+    server.answers = [(200, {"object": "list", "data": [refund("failed")], "has_more": False})]
+    assert await gateway.find_refund(ORDER, "pi_1", "r1") is None
+
+
+def signed(body: bytes, **changes: Any) -> dict[str, str]:
+    header = stripe.WebhookSignature.generate_signature_header(body.decode(), SECRET, **changes)
+    return {"stripe-signature": header}
+
+
+def event(type: str, **fields: Any) -> bytes:
+    object_ = {"object": intent(**fields)}
+    return orjson.dumps({"id": "evt_1", "object": "event", "type": type, "data": object_})
+
+
+@pytest.mark.parametrize(
+    ("type", "news"),
+    [
+        ("payment_intent.succeeded", "charged"),
+        ("payment_intent.payment_failed", "declined"),
+        ("payment_intent.canceled", "declined"),
+    ],
+)
+def test_a_webhook_of_a_charge_that_has_ended(type: str, news: str) -> None:
+    body = event(type)
+    notice = StripeWebhooks(SECRET).read(body, signed(body), START)
+    assert notice is not None
+    assert (notice.event_id, notice.order_id, notice.payment_id, notice.news) == (
+        "evt_1",
+        ORDER,
+        "pi_1",
+        news,
+    )
+
+
+@pytest.mark.parametrize(
+    "body",
+    [event("payment_intent.created"), event("payment_intent.succeeded", metadata={})],
+    ids=["another type", "not ours"],
+)
+def test_other_webhooks_are_not_taken(body: bytes) -> None:
+    assert StripeWebhooks(SECRET).read(body, signed(body), START) is None
+
+
+def test_a_webhook_that_is_forged_or_old_is_refused() -> None:
+    body = event("payment_intent.succeeded")
+    webhooks = StripeWebhooks(SECRET)
+    for headers in (
+        {},
+        {"stripe-signature": "t=x,v1=y"},
+        signed(b"{}"),
+        signed(body, timestamp=1_600_000_000),
+    ):
+        with pytest.raises(BadSignature):
+            webhooks.read(body, headers, START)
+    assert SECRET not in repr(webhooks)
+
+
+def test_a_genuine_webhook_that_is_no_json_is_not_valid() -> None:
+    with pytest.raises(InvalidContract, match="JSON"):
+        StripeWebhooks(SECRET).read(b"nothing", signed(b"nothing"), START)
