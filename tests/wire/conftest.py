@@ -47,8 +47,10 @@ async def shared(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Wire
 
 @pytest_asyncio.fixture(scope="session", loop_scope="session")
 async def client(shared: Wire) -> AsyncIterator[ServiceBusClient]:
-    """The SDK's, on `shared`."""
-    async with ServiceBusClient.from_connection_string(shared.connection_string, retry_total=0) as client:
+    """The SDK's, on `shared`. Of an answer that it does not understand a test hears soon."""
+    async with ServiceBusClient.from_connection_string(
+        shared.connection_string, retry_total=0, try_timeout=10
+    ) as client:
         yield client
 
 
