@@ -110,13 +110,16 @@ class ServiceBusEngine:
                 f"{len(encoded)} messages in one call: {total} bytes, at most {MAX_MESSAGE_BYTES} are taken"
             )
         self._metrics.message_sent(target.path, len(encoded))
+        contents = [content for content, _ in encoded]
         delays = [0 if self._faults is None else self._faults.delay_ms() for _ in messages]
 
         def accept(tx: Transaction) -> list[tuple[int, int]]:
             now = self._now()
+            if len(messages) > 1 and writes.are_plain(target, messages, delays):
+                return writes.accept_plain(tx, target.mailboxes[0], messages, contents, now)
             return [
                 writes.accept(tx, target, message, content, now, delay)
-                for message, (content, _), delay in zip(messages, encoded, delays, strict=True)
+                for message, content, delay in zip(messages, contents, delays, strict=True)
             ]
 
         accepted = await self._store.write(accept)
@@ -194,10 +197,10 @@ class ServiceBusEngine:
 
     async def complete(self, path: str, tokens: Sequence[str]) -> None:
         """Raises EntityNotFound, MessageLockLost."""
-        if self._faults is None:
-            await self._settle(path, tokens, writes.complete)
-        else:
+        if self._faults is not None:
             await self._complete_or_forget(path, tokens, self._faults)
+        elif len(tokens) == 1 or not await self._complete_all(path, tokens):
+            await self._settle(path, tokens, writes.complete)
 
     async def abandon(self, path: str, tokens: Sequence[str]) -> None:
         """Free again at once, its delivery counted as failed. Raises EntityNotFound, MessageLockLost."""
@@ -263,6 +266,15 @@ class ServiceBusEngine:
                 f"{path}: no deferred and unlocked message has a sequence number of {missing}"
             )
         return rows
+
+    async def _complete_all(self, path: str, tokens: Sequence[str]) -> bool:
+        """With one statement, which costs half as much for each. False when some are not locked any more."""
+        mailbox = self._entities.mailbox(path)
+        try:
+            await self._store.write(lambda tx: writes.complete_all(tx, mailbox, tokens, self._now()))
+        except writes.SomeLocksLost:
+            return False
+        return True
 
     async def _complete_or_forget(self, path: str, tokens: Sequence[str], faults: Faults) -> None:
         lock_ms = self._entities.mailbox(path).lock_ms

@@ -171,9 +171,8 @@ def nonce_text(nonce: int) -> str:
 
 def parse_token(token: str) -> tuple[int, int]:
     """Nonce and sequence number; of a string that is no token, those of no message."""
-    digits = token.replace("-", "")
     try:
-        nonce, sequence = int(digits[:16], 16), int(digits[16:], 16)
+        nonce, sequence = divmod(int(token.replace("-", ""), 16), 2**64)
     except ValueError:
         return 0, 0
     return (nonce, sequence) if nonce < NEVER * 2 and sequence < NEVER * 2 else (0, 0)

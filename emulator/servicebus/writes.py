@@ -43,6 +43,7 @@ _LOCK = (
     f"UPDATE bus_messages SET state = {LOCKED}, lock = ?, owner = ?, due_at = ? "
     f"WHERE sequence = ? AND entity = ? AND state = {READY} AND due_at > ? AND delivery_count = ?"
 )
+_IS_LOCKED = "SELECT 1 FROM bus_messages WHERE sequence = ? AND lock = ?"
 _HELD = "WHERE sequence = ? AND lock = ? AND entity = ? AND due_at > ?"
 _COMPLETE = f"DELETE FROM bus_messages {_HELD}"
 _FIND = f"SELECT 1 FROM bus_messages {_HELD}"
@@ -74,6 +75,37 @@ _DUE = (
 _ACTIVATE = f"DELETE FROM bus_messages WHERE sequence = ? RETURNING {CONTENT}, due_at, expires_at"
 
 
+class SomeLocksLost(Exception):
+    """Of several messages that were to be completed at once."""
+
+
+def are_plain(target: Target, messages: Sequence[Message], delays: Sequence[int]) -> bool:
+    """Whether they go to a queue, at once, and without a look at those before."""
+    return (
+        not target.is_topic
+        and target.duplicate_window_ms is None
+        and not any(delays)
+        and all(message.scheduled_for is None for message in messages)
+    )
+
+
+def accept_plain(
+    tx: Transaction, queue: Mailbox, messages: Sequence[Message], contents: Sequence[Content], now: int
+) -> list[tuple[int, int]]:
+    """What `accept` does with each, for half of what it costs."""
+    expires = [min(now + _time_to_live(message, queue.time_to_live_ms), NEVER) for message in messages]
+    rows = [
+        (queue.id, READY, due, due, now, None, *content)
+        for due, content in zip(expires, contents, strict=True)
+    ]
+    tx.executemany(_INSERT, rows)
+    # In one transaction the numbers follow each other.
+    last: int = tx.execute("SELECT last_insert_rowid()").fetchone()[0]
+    tx.count(queue.path, "accepted", len(rows))
+    tx.wake(queue.wake)
+    return list(zip(range(last - len(rows) + 1, last + 1), expires, strict=True))
+
+
 def accept(
     tx: Transaction, target: Target, message: Message, content: Content, now: int, delay: int
 ) -> tuple[int, int]:
@@ -86,9 +118,7 @@ def accept(
         if tx.execute(_REMEMBER, window).rowcount == 0:
             tx.count(target.path, "duplicates")
             return 0, NEVER
-    time_to_live = target.time_to_live_ms
-    if message.time_to_live_s is not None:
-        time_to_live = min(time_to_live, round(message.time_to_live_s * 1000))
+    time_to_live = _time_to_live(message, target.time_to_live_ms)
     starts = (now if message.scheduled_for is None else int(message.scheduled_for * 1000)) + delay
     if starts <= now:
         return _enqueue(tx, target, message, content, now, time_to_live, None, first=True)
@@ -96,6 +126,11 @@ def accept(
     expires = min(starts + time_to_live, NEVER)
     row = (target.id, SCHEDULED, starts, expires, now, None, *content)
     return tx.execute(_INSERT, row).lastrowid or 0, starts
+
+
+def _time_to_live(message: Message, limit: int) -> int:
+    """In milliseconds."""
+    return limit if message.time_to_live_s is None else min(limit, round(message.time_to_live_s * 1000))
 
 
 def _enqueue(
@@ -144,13 +179,13 @@ def lock(
     until = now + mailbox.lock_ms
 
     def take(rows: list[Row]) -> list[Row]:
-        return [
-            row
-            for row in rows
-            if tx.execute(
-                _LOCK, (nonce, owner, until, row[SEQUENCE], mailbox.id, now, row[DELIVERY_COUNT])
-            ).rowcount
-        ]
+        locked = tx.executemany(
+            _LOCK,
+            [(nonce, owner, until, row[SEQUENCE], mailbox.id, now, row[DELIVERY_COUNT]) for row in rows],
+        )
+        if locked.rowcount == len(rows):
+            return rows
+        return [row for row in rows if tx.execute(_IS_LOCKED, (row[SEQUENCE], nonce)).fetchone()]
 
     taken = take(seen)
     if len(taken) < len(seen):
@@ -200,6 +235,17 @@ def delete(tx: Transaction, mailbox: Mailbox, rows: list[Row]) -> None:
     """What is received and deleted at once counts as completed."""
     tx.executemany(_DELETE, [(row[SEQUENCE],) for row in rows])
     tx.count(mailbox.path, "completed", len(rows))
+
+
+def complete_all(tx: Transaction, mailbox: Mailbox, tokens: Sequence[str], now: int) -> None:
+    """Raises SomeLocksLost, which undoes it: what was held and what was not, its count does not tell."""
+    held = []
+    for token in tokens:
+        nonce, sequence = parse_token(token)
+        held.append((sequence, nonce, mailbox.id, now))
+    if tx.executemany(_COMPLETE, held).rowcount < len(held):
+        raise SomeLocksLost
+    tx.count(mailbox.path, "completed", len(held))
 
 
 def complete(tx: Transaction, mailbox: Mailbox, token: str, now: int) -> bool:

@@ -8,6 +8,7 @@ import sys
 from base64 import b64encode
 from collections import Counter
 from contextlib import AsyncExitStack
+from itertools import batched
 from pathlib import Path
 from random import Random
 
@@ -273,12 +274,13 @@ async def test_a_lost_completion_brings_the_message_again(tmp_path: Path) -> Non
         assert bus.account("patient").completed == 50
 
 
+@pytest.mark.parametrize("at_once", [1, 10])
 @simulated
-async def test_reordered_messages_all_come_but_in_another_order(tmp_path: Path) -> None:
+async def test_reordered_messages_all_come_but_in_another_order(tmp_path: Path, at_once: int) -> None:
     async with opened(tmp_path, faults=Faults(Random(5), reorder=0.5, reorder_by_s=2)) as bus:
         sent = [str(number) for number in range(50)]
-        for body in sent:
-            await bus.send("patient", body)
+        for bodies in batched(sent, at_once, strict=True):
+            await bus.send("patient", *bodies)
         got = []
         for _ in range(30):
             got += await bus.bodies("patient")

@@ -40,7 +40,6 @@ from emulator.wire.amqp.sections import (
     VALUE,
     Sections,
     section_code,
-    split_sections,
     texts,
 )
 from emulator.wire.amqp.values import DecodeError, Symbol, Timestamp, Value
@@ -83,7 +82,16 @@ _MAX_UINT: Final = 2**32 - 1
 
 def decode_batch(data: bytes) -> list[Message]:
     """The messages of an envelope, whose other sections say nothing. Raises DecodeError."""
-    return [decode_message(_binary(data, at)[0]) for code, _, at, _ in split_sections(data) if code == DATA]
+    messages = []
+    at = 0
+    while at < len(data):
+        code = section_code(data, at)
+        if code == DATA:
+            message, at = _binary(data, at + DESCRIPTOR_SIZE)
+            messages.append(decode_message(message))
+        else:
+            at = skip(data, at + DESCRIPTOR_SIZE)
+    return messages
 
 
 def decode_message(data: bytes) -> Message:
@@ -132,7 +140,7 @@ def decode_message(data: bytes) -> Message:
     if bodies and others:
         raise DecodeError("a message has a body of data or of values, not both")
     if len(bodies) != 1:
-        seldom += b"".join(encode_described(DATA, encode_binary(each)) for each in bodies)
+        seldom += b"".join(map(_data, bodies))
         seldom += b"".join(section for section, _ in others)
     body = b"".join(bodies) or b"".join(text for _, text in others)
     kept = (seldom or _PLAIN) + _with_id(properties, properties_section) + application_section
@@ -164,8 +172,12 @@ def encode_message(message: StoredMessage) -> bytes:
     )
 
 
+_DATA_HEAD: Final = encode_described(DATA, b"")
+_ANNOTATIONS_HEAD: Final = encode_described(ANNOTATIONS, b"")
+
+
 def _data(body: bytes) -> bytes:
-    return encode_described(DATA, encode_binary(body))
+    return _DATA_HEAD + encode_binary(body)
 
 
 def _sections_from_fields(message: StoredMessage) -> Sections:
@@ -245,7 +257,7 @@ def _annotations(message: StoredMessage, senders: bytes = b"", senders_count: in
     if message.scheduled_for is not None and message.amqp is None:
         content += _SCHEDULED + _milliseconds(message.scheduled_for)
         count += 2
-    return encode_described(ANNOTATIONS, encode_map(content, count))
+    return _ANNOTATIONS_HEAD + encode_map(content, count)
 
 
 def _milliseconds(epoch_s: float) -> bytes:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import struct
 
 from emulator.servicebus.messages import LockedMessage, StoredMessage
 from emulator.wire.amqp.mailboxes import Mailbox
@@ -12,6 +13,8 @@ from emulator.wire.amqp.session import Session, Unsettled
 from emulator.wire.amqp.values import DecodeError
 
 _WRAP = 2**32
+_UUID = struct.Struct(">IHH8s")
+_GUID = struct.Struct("<IHH8s")
 
 
 class Credit:
@@ -98,5 +101,4 @@ class OutgoingLink:
 
 def _tag(lock_token: str) -> bytes:
     """A delivery's tag is its lock token in the byte order of a .NET Guid."""
-    raw = bytes.fromhex(lock_token.replace("-", ""))
-    return raw[3::-1] + raw[5:3:-1] + raw[7:5:-1] + raw[8:]
+    return _GUID.pack(*_UUID.unpack(bytes.fromhex(lock_token.replace("-", ""))))

@@ -184,12 +184,12 @@ class Session:
         part = self.owner.max_frame_size - _TRANSFER_OVERHEAD
         more = len(payload) > part
         head = write_transfer(handle, delivery_id, tag, settled=unsettled is None, more=more)
-        self._write_transfer(head + payload[:part])
+        self._write_transfer(frame(self.channel, head + payload[:part]))
         at = part
         while more:
             more = len(payload) > at + part
             head = write_more_transfer(handle, more=more)
-            self._write_transfer(head + payload[at : at + part])
+            self._write_transfer(frame(self.channel, head + payload[at : at + part]))
             at += part
 
     def detach(self, handle: int, error: Error) -> None:
@@ -200,15 +200,18 @@ class Session:
             self._detaching.add(handle)
             self.write(write_detach(handle, error))
 
-    def _write_transfer(self, body: bytes) -> None:
-        self._waiting.append(frame(self.channel, body))
-        self._flush()
+    def _write_transfer(self, data: bytes) -> None:
+        """Or keep it until there is room for it in the peer's window."""
+        if self._peers_window == 0:
+            self._waiting.append(data)
+            return
+        self._pipe.write(data)
+        self._peers_window -= 1
+        self._next_outgoing_id = (self._next_outgoing_id + 1) % _WRAP
 
     def _flush(self) -> None:
         while self._waiting and self._peers_window > 0:
-            self._pipe.write(self._waiting.popleft())
-            self._peers_window -= 1
-            self._next_outgoing_id = (self._next_outgoing_id + 1) % _WRAP
+            self._write_transfer(self._waiting.popleft())
 
     def _link(self, handle: int) -> Link | None:
         link = self.links.get(handle)
