@@ -3,7 +3,8 @@
 Writes are plain synchronous functions over a `Transaction`. Those that wait are run one after another on the
 event loop's thread, committed together, and only then answered: a reply leaves after its commit was synced
 (`synchronous=FULL`). Only COMMIT, which waits for the disk, runs on a thread of its own: each statement gives
-up the interpreter lock for a moment, and a second thread would get it back only after a switch interval.
+up the interpreter lock for a moment, and a second thread would get it back only after a switch interval. A
+caller that writes alone does not pay for that thread: see `ALONE`.
 
 Several processes may share the file. SQLite's own lock is unfair, so the turn to write passes through
 `turnstile.py`; after a commit the others are told what became ready (`wakeups.py`).
@@ -12,12 +13,14 @@ Several processes may share the file. SQLite's own lock is unfair, so the turn t
 import asyncio
 import math
 import sqlite3
+import time
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, Final, Protocol
 
 from emulator.database import StoreError, open_reader, open_writer
+from emulator.write_group import Transaction, Waiting, Work, WriteGroup
 
 __all__ = ["Peers", "Store", "StoreError", "StoreStopped", "Transaction", "WriteTurn"]
 
@@ -27,6 +30,14 @@ MAX_GROUP: Final = 256
 BUSY: Final = 1600
 """Writes a second above which groups are paced; an order makes some 50. By the rate and not the size of
 groups, because on a fast machine groups stay small however many writes there are."""
+
+ALONE: Final = 8
+"""So many groups of one write each say that one caller writes and waits, again and again. The loop then waits
+for the disk itself: to hand the commit to the thread, and to hear of it, costs a fifth of such a write. Not
+for every group of one: while others are about to write, answers that come sooner only make groups smaller."""
+
+QUICK_S: Final = 0.005
+"""How long the loop may wait for the disk. Where commits usually take more they are the thread's."""
 
 
 class StoreStopped(Exception):
@@ -51,106 +62,7 @@ class Peers(Protocol):
         ...
 
 
-class Transaction:
-    """What a write may do. An exception undoes this write alone, not the others of its group."""
-
-    __slots__ = ("_db", "counts", "wakes")
-
-    def __init__(self, db: sqlite3.Connection) -> None:
-        self._db = db
-        self.wakes: dict[str, None] = {}
-        self.counts: dict[tuple[str, str], int] = {}
-
-    def execute(self, sql: str, parameters: Sequence[Any] = ()) -> sqlite3.Cursor:
-        return self._db.execute(sql, parameters)
-
-    def executemany(self, sql: str, parameters: Iterable[Sequence[Any]]) -> sqlite3.Cursor:
-        return self._db.executemany(sql, parameters)
-
-    def wake(self, name: str) -> None:
-        """After the commit, tell whoever listens to `name` that there is work."""
-        self.wakes[name] = None
-
-    def count(self, subject: str, event: str, by: int = 1) -> None:
-        """Add to a durable counter, written once for the whole group. See `Store.counters`."""
-        key = (subject, event)
-        self.counts[key] = self.counts.get(key, 0) + by
-
-
-type Work[R] = Callable[[Transaction], R]
 type Listener = Callable[[], bool]
-type _Waiting = tuple[Work[Any], asyncio.Future[Any]]
-
-
-class _Group:
-    """Writes that are committed together, and what to do once they are on disk."""
-
-    def __init__(self, waiting: Sequence[_Waiting]) -> None:
-        self._waiting = waiting
-        self._results: list[tuple[asyncio.Future[Any], Any]] = []
-        self._refusals: list[tuple[asyncio.Future[Any], Exception]] = []
-        self.wakes: dict[str, None] = {}
-        self.written = False
-
-    def run(self, db: sqlite3.Connection) -> None:
-        """Raises what failed when it was not one write, but the whole transaction.
-
-        Nearly always no write is refused, so the group is first run as one. When one is, all is undone and
-        run again, each write within a savepoint of its own, which costs as much as a statement or two.
-        """
-        try:
-            self._run(db, apart=False)
-        except Exception:
-            if not db.in_transaction:  # a full disk, among others, makes SQLite undo everything
-                raise
-            db.execute("ROLLBACK")
-            db.execute("BEGIN IMMEDIATE")
-            self._results, self._refusals, self.wakes = [], [], {}
-            self._run(db, apart=True)
-
-    def _run(self, db: sqlite3.Connection, *, apart: bool) -> None:
-        counts: dict[tuple[str, str], int] = {}
-        for work, future in self._waiting:
-            if future.done():  # cancelled while it waited
-                continue
-            transaction = Transaction(db)
-            if apart:
-                db.execute("SAVEPOINT work")
-            try:
-                result = work(transaction)
-            except Exception as error:
-                if not apart or not db.in_transaction:
-                    raise
-                db.execute("ROLLBACK TO work")
-                self._refusals.append((future, error))
-            else:
-                self._results.append((future, result))
-                self.wakes |= transaction.wakes
-                for key, by in transaction.counts.items():
-                    counts[key] = counts.get(key, 0) + by
-            if apart:
-                db.execute("RELEASE work")
-        if counts:
-            db.executemany(
-                "INSERT INTO counters VALUES (?, ?, ?) "
-                "ON CONFLICT (subject, event) DO UPDATE SET total = total + excluded.total",
-                [(subject, event, by) for (subject, event), by in counts.items()],
-            )
-
-    def fail(self, error: Exception) -> None:
-        """None of it happened."""
-        self._results = []
-        self._refusals = [(future, error) for _, future in self._waiting]
-        self.wakes = {}
-
-    def answer(self) -> None:
-        for future, result in self._results:
-            if not future.done():
-                future.set_result(result)
-        for future, error in self._refusals:
-            if not future.done():
-                # A future refuses to carry a StopIteration.
-                future.set_exception(RuntimeError(repr(error)) if isinstance(error, StopIteration) else error)
 
 
 class Store:
@@ -184,11 +96,14 @@ class Store:
         self._next_group_at = 0.0
         self._recent_writes = 0.0
         self._counted_at = 0.0
+        self._lone_groups = 0
+        """Groups of one write, since the last that had more."""
+        self._usual_commit_s = 10 * QUICK_S  # until it is known better, the disk is slow
         self._after_commit = after_commit
         self._writer = open_writer(path, schema, synchronous)
         self._reader = open_reader(path)
         self._scanner: sqlite3.Connection | None = None
-        self._waiting: list[_Waiting] = []
+        self._waiting: list[Waiting] = []
         self._listeners: dict[str, list[Listener]] = {}
         self._committer: asyncio.Task[None] | None = None
         self._commit_thread = ThreadPoolExecutor(1, "store-commit")
@@ -318,7 +233,7 @@ class Store:
             return False
         return True
 
-    async def _commit_group(self) -> _Group:
+    async def _commit_group(self) -> WriteGroup:
         try:
             if self._turn is not None:
                 await self._turn.acquire()
@@ -338,7 +253,8 @@ class Store:
             return group
         written = db.total_changes != before
         try:
-            if self._commit_inline or not written:
+            alone = self._lone_groups >= ALONE and self._usual_commit_s < QUICK_S
+            if self._commit_inline or not written or alone:
                 self._commit()
             else:
                 loop = asyncio.get_running_loop()
@@ -351,10 +267,12 @@ class Store:
 
     def _commit(self) -> None:
         """On whichever thread: the next process must not wait until this one's loop has time again."""
+        began = time.monotonic()
         try:
             self._writer.execute("COMMIT")
         finally:
             self._end_turn()
+            self._usual_commit_s += 0.1 * (time.monotonic() - began - self._usual_commit_s)
 
     def _end_turn(self) -> None:
         try:
@@ -364,11 +282,12 @@ class Store:
             if self._turn is not None:
                 self._turn.release()
 
-    def _next_group(self) -> _Group:
+    def _next_group(self) -> WriteGroup:
         waiting = self._waiting
         self._waiting = waiting[MAX_GROUP:]
         self._count_recent(min(len(waiting), MAX_GROUP))
-        return _Group(waiting[:MAX_GROUP])
+        self._lone_groups = self._lone_groups + 1 if len(waiting) == 1 else 0
+        return WriteGroup(waiting[:MAX_GROUP])
 
     def _announce(self, wakes: Iterable[str]) -> None:
         spilled = []
