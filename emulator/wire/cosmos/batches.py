@@ -99,8 +99,7 @@ def _done(
         status = 201 if row.created else 200
         results.append(f'{{"statusCode":{status},"requestCharge":{charge},"eTag":{etag}{text}}}')
     headers = place.headers(feed_range_of(partition), last)
-    headers["x-ms-request-charge"] = charges.header(total)
-    return Answer(200, f"[{','.join(results)}]".encode(), headers)
+    return Answer(200, f"[{','.join(results)}]".encode(), headers, total)
 
 
 def _failed(headers: dict[str, str], number: int, index: int, failure: RequestFailed) -> Answer:
@@ -108,5 +107,4 @@ def _failed(headers: dict[str, str], number: int, index: int, failure: RequestFa
         {"statusCode": _NOT_RUN, "requestCharge": 0, "message": "not run"} for _ in range(number)
     ]
     results[index] = {"statusCode": failure.status, "requestCharge": 0, "message": failure.message}
-    headers["x-ms-request-charge"] = charges.header(charges.write(0))
-    return Answer(207, orjson.dumps(results), headers)
+    return Answer(207, orjson.dumps(results), headers, charges.write(0))

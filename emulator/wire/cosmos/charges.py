@@ -16,7 +16,3 @@ def write(size: int) -> float:
 
 def query(items: int, size: int) -> float:
     return 2.5 + 0.05 * items + 0.25 * (size // 1024)
-
-
-def header(charge: float) -> str:
-    return f"{charge:.2f}"

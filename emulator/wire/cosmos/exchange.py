@@ -73,6 +73,8 @@ class Answer:
     status: int
     body: bytes = b""
     headers: dict[str, str] = field(default_factory=dict)
+    charge: float = 0.0
+    """In request units, as in `charges.py`."""
 
 
 def json_answer(status: int, value: Json, **headers: str) -> Answer:

@@ -36,15 +36,13 @@ async def changes(engine: DocumentsEngine, place: Place, request: Request) -> An
     headers = place.headers(feed_range, after)
     headers["etag"] = f'"{after}"'
     if not found:
-        headers["x-ms-request-charge"] = charges.header(charges.read(0))
-        return Answer(304, b"", headers)
+        return Answer(304, b"", headers, charges.read(0))
     documents = ",".join(
         f'{place.item_text(row, partition, id)[:-1]},"_lsn":{row.sequence}}}' for row, partition, id in found
     )
     body = f'{{"_rid":"{place.rid}","Documents":[{documents}],"_count":{len(found)}}}'.encode()
     headers["x-ms-item-count"] = str(len(found))
-    headers["x-ms-request-charge"] = charges.header(charges.query(len(found), len(body)))
-    return Answer(200, body, headers)
+    return Answer(200, body, headers, charges.query(len(found), len(body)))
 
 
 def _read(

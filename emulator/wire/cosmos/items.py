@@ -46,11 +46,9 @@ async def read(engine: DocumentsEngine, place: Place, id: str, request: Request)
     row = engine.find(place.name, partition, id)
     headers = place.item_headers(row, partition)
     if request.headers.get("if-none-match") == etag_of(row.sequence):
-        headers["x-ms-request-charge"] = charges.header(charges.read(0))
-        return Answer(304, b"", headers)
+        return Answer(304, b"", headers, charges.read(0))
     body = place.item_text(row, partition, id).encode()
-    headers["x-ms-request-charge"] = charges.header(charges.read(len(body)))
-    return Answer(200, body, headers)
+    return Answer(200, body, headers, charges.read(len(body)))
 
 
 async def replace(engine: DocumentsEngine, place: Place, id: str, request: Request) -> Answer:
@@ -74,9 +72,7 @@ async def patch(engine: DocumentsEngine, place: Place, id: str, request: Request
 async def delete(engine: DocumentsEngine, place: Place, id: str, request: Request) -> Answer:
     partition = partition_of(request)
     await engine.write(place.name, partition, Remove(id, _if_match(request)))
-    headers = place.headers(feed_range_of(partition), engine.position())
-    headers["x-ms-request-charge"] = charges.header(charges.write(0))
-    return Answer(204, b"", headers)
+    return Answer(204, b"", place.headers(feed_range_of(partition), engine.position()), charges.write(0))
 
 
 def item_of(value: Json) -> JsonObject:
@@ -110,8 +106,6 @@ def _refuse_conditions(request: Request, *headers: str) -> None:
 
 def _written(place: Place, request: Request, partition: str, id: str, row: Row | None, status: int) -> Answer:
     assert row is not None  # noqa: S101  (only a delete leaves nothing)
-    headers = place.item_headers(row, partition)
-    headers["x-ms-request-charge"] = charges.header(charges.write(len(row.body)))
-    if request.headers.get("prefer") == "return=minimal":
-        return Answer(status, b"", headers)
-    return Answer(status, place.item_text(row, partition, id).encode(), headers)
+    minimal = request.headers.get("prefer") == "return=minimal"
+    body = b"" if minimal else place.item_text(row, partition, id).encode()
+    return Answer(status, body, place.item_headers(row, partition), charges.write(len(row.body)))

@@ -5,11 +5,11 @@ Groups: `wire` (`cosmos requests`, `cosmos bytes` both ways, HTTP heads included
 """
 
 from collections.abc import Sequence
-from itertools import chain
 from typing import Final
 
 from emulator.metrics import Metrics
-from emulator.wire.cosmos.exchange import Answer, Request
+from emulator.wire.cosmos.exchange import Answer, Refusal, Request
+from emulator.wire.cosmos.routes import parse
 
 _ITEM_OPERATIONS: Final = {"GET": "read", "PUT": "replace", "PATCH": "patch", "DELETE": "delete"}
 _POSTED: Final = {
@@ -26,28 +26,25 @@ def count(metrics: Metrics, request: Request, heads: Sequence[tuple[bytes, bytes
     """`heads`: the request's."""
     size = 2 * _LINES + len(request.path) + len(request.body) + len(answer.body)
     size += 4 * (len(heads) + len(answer.headers))
-    size += sum(map(len, chain.from_iterable(heads)))
-    size += sum(map(len, chain.from_iterable(answer.headers.items())))
+    size += sum([len(name) + len(text) for name, text in heads])
+    size += sum([len(name) + len(text) for name, text in answer.headers.items()])
     metrics.wire("cosmos requests")
     metrics.wire("cosmos bytes", size)
     what = operation(request)
     metrics.counts["cosmos.requests", what] += 1
-    metrics.counts["cosmos.centi_ru", what] += round(
-        100 * float(answer.headers.get("x-ms-request-charge", "0"))
-    )
+    metrics.counts["cosmos.centi_ru", what] += round(100 * answer.charge)
 
 
 def operation(request: Request) -> str:
     """As in `batch orders`; what is not about items is `metadata`."""
-    parts = request.path.strip("/").split("/")
-    if len(parts) < 5 or parts[0] != "dbs" or parts[2] != "colls" or parts[4] != "docs":
+    try:
+        target = parse(request.path)
+    except Refusal:
         return "metadata"
-    kind = _of_one(request) if len(parts) > 5 else _of_many(request)
-    return f"{kind} {parts[3]}"
-
-
-def _of_one(request: Request) -> str:
-    return _ITEM_OPERATIONS.get(request.method, request.method)
+    if target.resource_type != "docs":
+        return "metadata"
+    kind = _of_many(request) if target.is_feed else _ITEM_OPERATIONS.get(request.method, request.method)
+    return f"{kind} {target.names[1]}"
 
 
 def _of_many(request: Request) -> str:

@@ -24,7 +24,7 @@ from emulator.wire.cosmos.sql import Sql, parse
 async def query(engine: DocumentsEngine, place: Place, request: Request) -> Answer:
     sql, parameters = _statement(request)
     if request.flag("x-ms-cosmos-is-query-plan-request"):
-        return json_answer(200, plan(sql), x_ms_request_charge=charges.header(0.0))
+        return json_answer(200, plan(sql))
     return await _page(engine, place, request, sql, parameters)
 
 
@@ -67,10 +67,9 @@ async def _page(
     body = f'{{"_rid":"{place.rid}","Documents":[{documents}],"_count":{len(found)}}}'.encode()
     headers = place.headers(scope.feed_range or 0, engine.position())
     headers["x-ms-item-count"] = str(len(found))
-    headers["x-ms-request-charge"] = charges.header(charges.query(len(found), len(body)))
     if following is not None:
         headers["x-ms-continuation"] = following
-    return Answer(200, body, headers)
+    return Answer(200, body, headers, charges.query(len(found), len(body)))
 
 
 def _statement(request: Request) -> tuple[Sql, dict[str, Json]]:

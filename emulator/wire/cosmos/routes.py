@@ -1,6 +1,7 @@
 """Paths of resources: types and names by turns, `dbs/D/colls/C/docs/I`; that of a feed ends in a type."""
 
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Final
 from urllib.parse import unquote
 
@@ -28,6 +29,7 @@ class Target:
     is_feed: bool
 
 
+@lru_cache(maxsize=1024)  # a stream's head is asked for again and again, and each request twice
 def parse(path: str) -> Target:
     """Raises Refusal 400, 404."""
     try:

@@ -80,7 +80,7 @@ class CosmosServer(HttpSockets):
             _log.exception("%s %s failed, activity %s", request.method, request.raw_path, activity)
             answer = error_answer(Refusal(500, "The emulator has a fault: see its log."), activity)
         headers = answer.headers
-        headers.setdefault("x-ms-request-charge", "0.00")
+        headers["x-ms-request-charge"] = f"{answer.charge:.2f}"
         headers["x-ms-activity-id"] = activity
         if answer.body:
             headers["content-type"] = "application/json"
