@@ -1,11 +1,14 @@
 """The composition root: builds the adapters that the settings name and registers every function."""
 
 import os
+from functools import partial
 
 import azure.durable_functions as df
 
 from activities import orders as order_activities
 from activities import returns as return_activities
+from adapters.notifications.event_grid import read_events
+from adapters.notifications.outbox import read_outbox
 from adapters.notifications.settings import channels_of, operators_of, read_notification_settings
 from adapters.sandbox.carrier import SandboxCarrier
 from adapters.sandbox.gateway import SandboxGateway
@@ -30,6 +33,7 @@ from triggers.http import health, operations
 from triggers.http import inventory as inventory_api
 from triggers.http import notification_preferences as preferences_api
 from triggers.http import notification_templates as templates_api
+from triggers.http import notifications as notifications_api
 from triggers.http import orders as orders_api
 from triggers.http import payments as payments_api
 from triggers.http import returns as returns_api
@@ -103,6 +107,9 @@ for blueprint in (
     shipping_messages.blueprint(documents, bus, carrier, clock, settings.gateway_timeout_s),
     preferences_api.blueprint(documents, clock, notifier.unsubscribe_key),
     templates_api.blueprint(documents, clock),
+    notifications_api.blueprint(
+        notifier, told.report_key, read_events, partial(read_outbox, documents) if told.to_outbox else None
+    ),
     notification_messages.blueprint(notifier),
     order_changes.blueprint(documents, bus),
     stock_changes.blueprint(documents, bus),

@@ -4,7 +4,7 @@ A report may come before the send is recorded, twice, out of order, or for a mes
 """
 
 import logging
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import timedelta
 
 from core.documents import PreconditionFailed
@@ -20,6 +20,14 @@ MAX_LOOKS = 4
 """The send is recorded within seconds, or the attempt counts as having no outcome."""
 
 logger = logging.getLogger("orderflow.notifications")
+
+
+@dataclass(frozen=True, slots=True)
+class Posted:
+    """What a provider posted: reports, or the code of its question whether this is the right address."""
+
+    reports: tuple[RecordReport, ...] = ()
+    validation_code: str = ""
 
 
 async def queue_report(notifier: Notifier, report: RecordReport) -> None:

@@ -1,16 +1,22 @@
 """Calls the HTTP functions of notifications without a host."""
 
+from functools import partial
+
 import azure.durable_functions as df
 import azure.functions as func
 import orjson
 
+from adapters.notifications.event_grid import read_events
+from adapters.notifications.outbox import read_outbox
 from tests.fakes import FakeBus, FakeClock, FakeDocuments
 from tests.notification_support import notifier
-from triggers.http import notification_preferences, notification_templates
+from triggers.http import notification_preferences, notification_templates, notifications
+
+REPORT_KEY = "r" * 32
 
 
 class NotificationApi:
-    def __init__(self) -> None:
+    def __init__(self, report_key: str = REPORT_KEY, outbox: bool = True) -> None:
         self.clock = FakeClock()
         self.documents = FakeDocuments(self.clock)
         self.bus = FakeBus(self.clock)
@@ -19,6 +25,9 @@ class NotificationApi:
         for blueprint in (
             notification_preferences.blueprint(self.documents, self.clock, self.to.unsubscribe_key),
             notification_templates.blueprint(self.documents, self.clock),
+            notifications.blueprint(
+                self.to, report_key, read_events, partial(read_outbox, self.documents) if outbox else None
+            ),
         ):
             app.register_functions(blueprint)
         self._functions = {each.get_function_name(): each.get_user_function() for each in app.get_functions()}

@@ -1,0 +1,97 @@
+"""E-mail by SMTP (RFC 5321): one connection per message, to a relay that takes it from there.
+
+That the relay has taken it is all that SMTP says; a later bounce is a mail of its own, read by nobody here.
+"""
+
+import hashlib
+from dataclasses import dataclass
+from email.message import EmailMessage
+from email.utils import format_datetime
+from typing import Literal
+
+import aiosmtplib
+
+from core.clock import Clock
+from services.notifications.channels import Channel, Message, SendRefused, SendUnavailable, Sent
+
+PROVIDER = "smtp"
+
+type Tls = Literal["starttls", "tls", "none"]
+
+
+@dataclass(frozen=True, slots=True)
+class SmtpServer:
+    """`username` empty: no authentication."""
+
+    host: str
+    port: int
+    tls: Tls
+    username: str = ""
+    password: str = ""
+
+
+class SmtpEmail(Channel):
+    """`timeout_s` is for each answer of the server; the caller bounds the whole."""
+
+    def __init__(self, server: SmtpServer, sender: str, clock: Clock, timeout_s: float) -> None:
+        self._server = server
+        self._sender = sender
+        self._clock = clock
+        self._timeout_s = timeout_s
+
+    async def send(self, message: Message) -> Sent:
+        mail = self._mail(message)
+        server = self._server
+        try:
+            await aiosmtplib.send(
+                mail,
+                sender=self._sender,
+                recipients=list(message.to),
+                hostname=server.host,
+                port=server.port,
+                use_tls=server.tls == "tls",
+                start_tls=server.tls == "starttls",
+                username=server.username or None,
+                password=server.password or None,
+                timeout=self._timeout_s,
+            )
+        except (aiosmtplib.SMTPSenderRefused, aiosmtplib.SMTPDataError) as error:
+            raise _answered(error) from error
+        except aiosmtplib.SMTPRecipientsRefused as error:
+            # One that may be taken later keeps the message alive for all.
+            raise _answered(min(error.recipients, key=lambda each: each.code)) from error
+        except (aiosmtplib.SMTPException, OSError) as error:
+            # No connection, no TLS, no login: nothing that this message could help, or that is there to stay.
+            raise SendUnavailable(f"{type(error).__name__}: {error}") from error
+        return Sent(PROVIDER, mail["Message-ID"])
+
+    def _mail(self, message: Message) -> EmailMessage:
+        mail = EmailMessage()
+        mail["From"] = self._sender
+        mail["To"] = ", ".join(message.to)
+        mail["Subject"] = message.title
+        mail["Date"] = format_datetime(self._clock.now())
+        domain = self._sender.rpartition("@")[2]
+        mail["Message-ID"] = f"<{hashlib.sha256(message.key.encode()).hexdigest()[:32]}@{domain}>"
+        mail["Content-Language"] = message.locale
+        for name, value in headers_of(message).items():
+            mail[name] = value
+        mail.set_content(message.text)
+        if message.html:
+            mail.add_alternative(message.html, subtype="html")
+        return mail
+
+
+def headers_of(message: Message) -> dict[str, str]:
+    """Of any e-mail: written by a program (RFC 3834), and how to get no more of them (RFC 8058)."""
+    headers = {"Auto-Submitted": "auto-generated"}
+    if message.unsubscribe_url:
+        headers["List-Unsubscribe"] = f"<{message.unsubscribe_url}>"
+        headers["List-Unsubscribe-Post"] = "List-Unsubscribe=One-Click"
+    return headers
+
+
+def _answered(error: aiosmtplib.SMTPResponseException) -> SendRefused | SendUnavailable:
+    """4xx may be taken later, 5xx never (RFC 5321, 4.2.1)."""
+    reason = f"{error.code} {error.message}"
+    return SendUnavailable(reason) if error.code < 500 else SendRefused(reason)

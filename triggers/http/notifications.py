@@ -1,0 +1,112 @@
+"""Notifications and what became of them, the providers' reports, and the outbox of a development machine."""
+
+import hmac
+import re
+from collections.abc import Awaitable, Callable, Sequence
+from http import HTTPStatus
+
+import azure.durable_functions as df
+import azure.functions as func
+
+from core.decider import Rejection
+from core.json import JsonObject
+from services.notifications.reports import Posted, queue_report
+from services.notifications.telling import Notifier
+from services.notifications.views import NotificationNotFound, read_notification, read_notifications
+from triggers.http.bodies import MAX_BODY_BYTES, query_identifier, whole_number
+from triggers.http.problem import BadRequest, FieldError, answer, answering
+
+MAX_OUTBOX = 100
+
+type ReadEvents = Callable[[bytes], Posted]
+"""Raises ValueError, which names the field."""
+
+type ReadOutbox = Callable[[int], Awaitable[Sequence[JsonObject]]]
+"""The newest messages, so many at most."""
+
+_ID = re.compile(r"[^/\\#?\x00-\x1f\x7f-\x9f]{1,250}")
+
+
+class ReportNotTrusted(Rejection):
+    def __init__(self) -> None:
+        super().__init__("report_not_trusted", "the key of delivery reports is missing or wrong")
+
+
+class NoOutbox(Rejection):
+    def __init__(self) -> None:
+        super().__init__("no_outbox", "there is an outbox only with ORDERFLOW_NOTIFICATION_CHANNELS=outbox")
+
+
+def blueprint(
+    notifier: Notifier, report_key: str, read_events: ReadEvents, read_outbox: ReadOutbox | None
+) -> df.Blueprint:
+    """`read_outbox` is None where messages really are sent; an empty `report_key` takes no report."""
+    bp = df.Blueprint()
+
+    @bp.route(route="notifications", methods=["GET"])
+    async def list_notifications(req: func.HttpRequest) -> func.HttpResponse:
+        return await answering(lambda: _list(notifier, req))
+
+    @bp.route(route="notifications/{id}", methods=["GET"])
+    async def get_notification(req: func.HttpRequest) -> func.HttpResponse:
+        return await answering(lambda: _get(notifier, req))
+
+    # Anonymous: Event Grid gives the key that its subscription's URL was made with.
+    @bp.route(
+        route="webhooks/notifications/event-grid", methods=["POST"], auth_level=func.AuthLevel.ANONYMOUS
+    )
+    async def take_delivery_reports(req: func.HttpRequest) -> func.HttpResponse:
+        return await answering(lambda: _take(notifier, report_key, read_events, req))
+
+    @bp.route(route="development/outbox", methods=["GET"])
+    async def get_outbox(req: func.HttpRequest) -> func.HttpResponse:
+        return await answering(lambda: _outbox(read_outbox, req))
+
+    return bp
+
+
+async def _list(notifier: Notifier, req: func.HttpRequest) -> func.HttpResponse:
+    order_id, sku = query_identifier(req, "order_id"), query_identifier(req, "sku")
+    subject = order_id or sku
+    if subject is None or (order_id and sku):
+        raise BadRequest([FieldError("order_id", "must be given, or a sku instead")])
+    return answer({"items": await read_notifications(notifier.documents, subject)})
+
+
+async def _get(notifier: Notifier, req: func.HttpRequest) -> func.HttpResponse:
+    id = req.route_params.get("id", "")
+    if _ID.fullmatch(id) is None:
+        raise NotificationNotFound
+    return answer(await read_notification(notifier.documents, id))
+
+
+async def _take(
+    notifier: Notifier, key: str, read_events: ReadEvents, req: func.HttpRequest
+) -> func.HttpResponse:
+    """Queued, not recorded at once: Event Grid waits for 30 s at most, and posts again what was not taken."""
+    given = req.params.get("key", "")
+    if not key or not hmac.compare_digest(given.encode(), key.encode()):
+        raise ReportNotTrusted
+    body = req.get_body()
+    if len(body) > MAX_BODY_BYTES:
+        rule = f"must be at most {MAX_BODY_BYTES} bytes"
+        raise BadRequest([FieldError("body", rule)], HTTPStatus.REQUEST_ENTITY_TOO_LARGE)
+    try:
+        posted = read_events(body)
+    except ValueError as error:
+        field, _, rule = str(error).partition(": ")
+        raise BadRequest([FieldError(field, rule)]) from error
+    if posted.validation_code:
+        return answer({"validationResponse": posted.validation_code})
+    for report in posted.reports:
+        await queue_report(notifier, report)
+    return answer({"taken": len(posted.reports)})
+
+
+async def _outbox(read_outbox: ReadOutbox | None, req: func.HttpRequest) -> func.HttpResponse:
+    if read_outbox is None:
+        raise NoOutbox
+    limit = whole_number(req.params.get("limit", "20"), 1, MAX_OUTBOX)
+    if limit is None:
+        raise BadRequest([FieldError("limit", f"must be a whole number from 1 to {MAX_OUTBOX}")])
+    return answer({"items": list(await read_outbox(limit))})
