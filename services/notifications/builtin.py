@@ -25,6 +25,38 @@ _EN: Mapping[str, tuple[str, str]] = {
         "{% if reason == 'customer_request' %}, as you asked{% endif %}."
         " What was charged for it is given back.",
     ),
+    "order_delivered": (
+        "Your order {{ order_id }} was delivered",
+        "The carrier has delivered your order {{ order_id }} (tracking number {{ tracking_number }}).",
+    ),
+    "return_approved": (
+        "Your return {{ return_id }} is approved",
+        "Your return {{ return_id }} of order {{ order_id }} is approved. The label comes next.",
+    ),
+    "return_rejected": (
+        "Your return {{ return_id }} cannot be taken",
+        "Your return {{ return_id }} of order {{ order_id }} cannot be taken: {{ reason }}",
+    ),
+    "return_label_created": (
+        "The label of your return {{ return_id }}",
+        "The parcel of your return {{ return_id }} of order {{ order_id }} can be sent. "
+        "Tracking number: {{ tracking_number }}",
+    ),
+    "return_refunded": (
+        "{{ amount|money(currency) }} given back for {{ return_id }}",
+        "For your return {{ return_id }} of order {{ order_id }} we gave back {{ amount|money(currency) }}.",
+    ),
+    "return_cancelled": (
+        "Your return {{ return_id }} was cancelled",
+        "Your return {{ return_id }} of order {{ order_id }} was cancelled"
+        "{% if reason == 'customer_request' %}, as you asked{% endif %}"
+        "{% if reason == 'parcel_not_received' %}: the parcel has not arrived in time{% endif %}.",
+    ),
+    "return_needs_attention": (
+        "Return {{ return_id }} needs attention",
+        "{{ step }} of return {{ return_id }} of order {{ order_id }} does not succeed: {{ reason }}, "
+        "{{ attempts }} attempts. The saga goes on trying.",
+    ),
     "order_needs_attention": (
         "Order {{ order_id }} needs attention",
         "The undo of {{ step }} of order {{ order_id }} had no answer after {{ attempts }} attempts. "
@@ -51,6 +83,35 @@ _DE: Mapping[str, tuple[str, str]] = {
         "Ihre Bestellung {{ order_id }} wurde storniert"
         "{% if reason == 'customer_request' %}, wie gewünscht{% endif %}."
         " Bereits belastete Beträge werden erstattet.",
+    ),
+    "order_delivered": (
+        "Ihre Bestellung {{ order_id }} wurde zugestellt",
+        "Ihre Bestellung {{ order_id }} wurde zugestellt (Sendungsnummer {{ tracking_number }}).",
+    ),
+    "return_approved": (
+        "Ihre Rücksendung {{ return_id }} ist genehmigt",
+        "Ihre Rücksendung {{ return_id }} zur Bestellung {{ order_id }} ist genehmigt. "
+        "Der Versandschein folgt.",
+    ),
+    "return_rejected": (
+        "Ihre Rücksendung {{ return_id }} ist nicht möglich",
+        "Ihre Rücksendung {{ return_id }} zur Bestellung {{ order_id }} ist nicht möglich: {{ reason }}",
+    ),
+    "return_label_created": (
+        "Der Versandschein Ihrer Rücksendung {{ return_id }}",
+        "Das Paket Ihrer Rücksendung {{ return_id }} zur Bestellung {{ order_id }} kann abgegeben werden. "
+        "Sendungsnummer: {{ tracking_number }}",
+    ),
+    "return_refunded": (
+        "{{ amount|money(currency) }} für {{ return_id }} erstattet",
+        "Für Ihre Rücksendung {{ return_id }} zur Bestellung {{ order_id }} wurden "
+        "{{ amount|money(currency) }} erstattet.",
+    ),
+    "return_cancelled": (
+        "Ihre Rücksendung {{ return_id }} wurde storniert",
+        "Ihre Rücksendung {{ return_id }} zur Bestellung {{ order_id }} wurde storniert"
+        "{% if reason == 'customer_request' %}, wie gewünscht{% endif %}"
+        "{% if reason == 'parcel_not_received' %}: das Paket ist nicht rechtzeitig angekommen{% endif %}.",
     ),
 }
 

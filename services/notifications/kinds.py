@@ -27,6 +27,10 @@ def _of_order(**parameters: Json) -> Mapping[str, Json]:
     return {"order_id": "ord-smkhwqmnvgr362srwtee", **parameters}
 
 
+def _of_return(**parameters: Json) -> Mapping[str, Json]:
+    return _of_order(return_id="ord-smkhwqmnvgr362srwtee-r1", **parameters)
+
+
 _STOCK: Mapping[str, Json] = {"sku": "TEAPOT", "available": 4, "threshold": 5}
 
 KINDS: Mapping[str, Kind] = {
@@ -34,6 +38,18 @@ KINDS: Mapping[str, Kind] = {
     for kind in (
         Kind("order_shipped", "customer", False, _of_order(tracking_number="SBX-4711")),
         Kind("order_cancelled", "customer", True, _of_order(reason="payment_failed:card_declined")),
+        Kind("order_delivered", "customer", False, _of_order(tracking_number="SBX-4711")),
+        Kind("return_approved", "customer", True, _of_return()),
+        Kind("return_rejected", "customer", True, _of_return(reason="outside the 30 days")),
+        Kind("return_label_created", "customer", True, _of_return(tracking_number="SBX-4712")),
+        Kind("return_refunded", "customer", True, _of_return(amount=4990, currency="GBP")),
+        Kind("return_cancelled", "customer", True, _of_return(reason="parcel_not_received")),
+        Kind(
+            "return_needs_attention",
+            "operators",
+            True,
+            _of_return(step="refund", reason="no_answer", attempts=5),
+        ),
         Kind("order_needs_attention", "operators", True, _of_order(step="payment", attempts=5)),
         Kind("stock_low", "operators", True, _STOCK),
         Kind("stock_recovered", "operators", True, {**_STOCK, "available": 40}),

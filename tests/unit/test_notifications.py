@@ -1,14 +1,33 @@
 """From the events of the topic to alerts and to what is queued."""
 
 import itertools
+import json
 
 import pytest
 
 from core.contracts import InvalidContract
-from services.orders.events import NeedsAttention, OrderCancelled, OrderCompleted
-from tests.fakes import START, FakeBus, FakeDocuments
-from tests.notification_support import ADA, SHIPPED, event, notifier, queued, statuses, with_profile
-from triggers.service_bus.notifications import notify
+from services.orders.events import NeedsAttention, OrderCancelled, OrderCompleted, OrderDelivered
+from services.orders.return_events import (
+    ReturnApproved,
+    ReturnCancelled,
+    ReturnLabelCreated,
+    ReturnNeedsAttention,
+    ReturnRefunded,
+    ReturnRejected,
+)
+from tests.fakes import START, TOPOLOGY, FakeBus, FakeClock, FakeDocuments
+from tests.notification_support import (
+    ADA,
+    EMAIL_ONLY,
+    SHIPPED,
+    drain,
+    event,
+    notifier,
+    queued,
+    statuses,
+    with_profile,
+)
+from triggers.service_bus.notifications import TOLD, TOLD_OF_SERVICES, notify
 
 CANCELLED = OrderCancelled("ord-1", "ada", "payment_failed:insufficient_funds")
 
@@ -174,3 +193,50 @@ async def test_what_is_no_event_to_tell_of_is_refused(to, documents, data, id, r
 
 async def _free(request):
     return
+
+
+RETURNS = [
+    ReturnApproved("ord-1", "ord-1-r1", "ada", "rule"),
+    ReturnRejected("ord-1", "ord-1-r1", "ada", "too late"),
+    ReturnLabelCreated("ord-1", "ord-1-r1", "ada", "shp-2", "TRACK-2"),
+    ReturnRefunded("ord-1", "ord-1-r1", "ada", 4990, "GBP"),
+    ReturnCancelled("ord-1", "ord-1-r1", "ada", "customer_request"),
+]
+
+
+@pytest.mark.parametrize("data", [OrderDelivered("ord-1", "ada", "TRACK-1", START), *RETURNS])
+async def test_each_step_that_concerns_the_customer_is_told_with_what_its_template_needs(data):
+    clock = FakeClock()
+    documents, bus = FakeDocuments(clock), FakeBus(clock)
+    to = notifier(documents, bus, clock)
+    await with_profile(documents, EMAIL_ONLY)
+    await notify(to, event(data, 9))
+    await drain(to, bus, clock)
+
+    assert statuses(documents) == {"email": ["sent"]}
+    [message] = to.channels["email"].sent
+    assert "ord-1" in message.title + message.text
+    for name in ("tracking_number", "return_id"):
+        assert getattr(data, name, "") in message.text
+    if isinstance(data, ReturnRefunded):
+        assert "£49.90" in message.title
+
+
+async def test_the_operators_are_told_of_a_return_that_needs_attention(documents, bus):
+    to = notifier(documents, bus, operators=("ops@shop.example",))
+    await notify(to, event(ReturnNeedsAttention("ord-1", "ord-1-r1", "refund", "no_answer", 5), 9))
+    assert statuses(documents) == {"email": ["queued"]}
+
+
+def test_the_subscriptions_take_exactly_what_is_told():
+    [namespace] = json.loads((TOPOLOGY / "servicebus.json").read_text())["UserConfig"]["Namespaces"]
+    labels = {
+        topic["Name"]: {
+            rule["Properties"]["CorrelationFilter"]["Label"]
+            for subscription in topic["Subscriptions"]
+            if subscription["Name"] == "notifications"
+            for rule in subscription["Rules"]
+        }
+        for topic in namespace["Topics"]
+    }
+    assert labels == {"order-events": TOLD, "service-events": TOLD_OF_SERVICES}

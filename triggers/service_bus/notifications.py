@@ -4,19 +4,42 @@ from functools import partial
 
 import azure.functions as func
 
-from core.contracts import InvalidContract, contract_name
+from core.contracts import InvalidContract, contract_name, encode
 from core.envelope import Envelope
 from core.json import ReadOnlyJson
 from services.inventory.events import StockLow, StockRecovered
 from services.notifications import alerts
 from services.notifications.handlers import COMMANDS, handle_command
+from services.notifications.kinds import KINDS
 from services.notifications.telling import QUEUE, Notice, Notifier, tell
-from services.orders.events import NeedsAttention, OrderCancelled, ShippingCreated
+from services.orders.events import NeedsAttention, OrderCancelled, OrderDelivered, ShippingCreated
+from services.orders.return_events import (
+    ReturnApproved,
+    ReturnCancelled,
+    ReturnLabelCreated,
+    ReturnNeedsAttention,
+    ReturnRefunded,
+    ReturnRejected,
+)
 from triggers.service_bus.receiving import receive
 
 SUBSCRIPTION = "order-events/Subscriptions/notifications"
 SERVICE_SUBSCRIPTION = "service-events/Subscriptions/notifications"
-TOLD = frozenset(contract_name(event) for event in (ShippingCreated, OrderCancelled, NeedsAttention))
+TOLD = frozenset(
+    contract_name(event)
+    for event in (
+        ShippingCreated,
+        OrderDelivered,
+        OrderCancelled,
+        NeedsAttention,
+        ReturnApproved,
+        ReturnRejected,
+        ReturnLabelCreated,
+        ReturnRefunded,
+        ReturnCancelled,
+        ReturnNeedsAttention,
+    )
+)
 TOLD_OF_SERVICES = frozenset(contract_name(event) for event in (StockLow, StockRecovered))
 
 
@@ -81,6 +104,15 @@ async def notify(notifier: Notifier, event: Envelope) -> None:
                 now=now,
             )
             await _tell(notifier, event, "order_needs_attention", "", {"step": step, "attempts": attempts})
+        case OrderDelivered() as delivered:
+            parameters = {"tracking_number": delivered.tracking_number}
+            await _tell(notifier, event, "order_delivered", delivered.customer_id, parameters)
+        case ReturnNeedsAttention() as attention:
+            await _tell_of_return(notifier, event, "", attention)
+        case (
+            ReturnApproved() | ReturnRejected() | ReturnLabelCreated() | ReturnRefunded() | ReturnCancelled()
+        ):
+            await _tell_of_return(notifier, event, event.data.customer_id, event.data)
         case StockLow(sku, available, threshold) | StockRecovered(sku, available, threshold):
             kind = event.type.partition(".")[2]
             stock: ReadOnlyJson = {"sku": sku, "available": available, "threshold": threshold}
@@ -94,6 +126,13 @@ async def _tell(
 ) -> None:
     order_id = event.subject
     await tell(notifier, Notice(event.id, kind, order_id, customer_id, {"order_id": order_id, **parameters}))
+
+
+async def _tell_of_return(notifier: Notifier, event: Envelope, customer_id: str, data: object) -> None:
+    """The kind has the event's name, and its parameters are the event's fields of those names."""
+    kind = event.type.partition(".")[2]
+    fields = encode(data)
+    await _tell(notifier, event, kind, customer_id, {name: fields[name] for name in KINDS[kind].sample})
 
 
 def _version(event: Envelope) -> int:
