@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 from adapters.azure.connections import blob_connection, cosmos_connection, service_bus_connection
+from adapters.notifications.settings import read_notification_settings
 from core.settings import read_settings
 from tests.conformance.host_json_keys import KNOWN, unknown_keys
 from tests.conformance.indexed import PROJECT, Indexed
@@ -40,6 +41,7 @@ READERS: tuple[Callable[[Mapping[str, str]], object], ...] = (
     service_bus_connection,
     cosmos_connection,
     blob_connection,
+    lambda environment: read_notification_settings(environment, "azure"),
 )
 
 
