@@ -127,9 +127,9 @@ class Board:
 
     def update(self, id: str, history: Sequence[dict[str, Any]]) -> None:
         """`history` is the whole of it so far."""
-        known = self._steps[id]
+        shown = max(1, len(self._steps[id]))
         steps = steps_of(history)
-        for earlier, step in zip(steps[len(known) - 1 :] if known else [], steps[len(known) :], strict=False):
+        for earlier, step in zip(steps[shown - 1 :], steps[shown:], strict=False):
             if self._live is None:
                 self._console.print(
                     f"order {id} {earlier.name} -> {step.name} ({step.seconds:.2f} s)", soft_wrap=True

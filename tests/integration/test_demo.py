@@ -81,12 +81,13 @@ def test_steps_are_named_and_timed_from_the_history() -> None:
     ]
 
 
-def test_a_piped_board_writes_each_step_once() -> None:
+@pytest.mark.parametrize("told", [(1, 2, 2, 3), (2, 3), (3,)])
+def test_a_piped_board_writes_each_step_once_however_late_it_is_told(told: tuple[int, ...]) -> None:
     written = io.StringIO()
     board = Board(Console(file=written))
     with board.open():
         board.add("ord-1", "a path")
-        for known in (1, 2, 2, 3):
+        for known in told:
             board.update("ord-1", HISTORY[:known])
     assert written.getvalue().splitlines() == [
         "order ord-1 shows a path",
