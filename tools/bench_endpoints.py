@@ -162,7 +162,7 @@ async def _settings(emulator: Emulator) -> dict[str, str]:
     while time.monotonic() < deadline:
         lines = emulator.log.read_text().splitlines()
         found = dict(line.split("=", 1) for line in lines if "Connection=" in line)
-        if len(found) == 2:
+        if found.keys() >= {"ServiceBusConnection", "CosmosConnection"}:
             return found
         await asyncio.sleep(0.05)
     raise EmulatorFailed("the emulator did not say where its endpoints are")
