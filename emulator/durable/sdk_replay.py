@@ -119,7 +119,8 @@ def _install_fast_questions() -> Undo:
     schema.value = property(attrgetter("_value_"))
 
     def undo() -> None:
-        del schema.value
+        if "value" in schema.__dict__:  # of two instances in one process the other has taken it back
+            del schema.value
         _undo_all(undos)
 
     return undo
