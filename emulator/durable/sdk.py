@@ -22,6 +22,7 @@ from emulator.http import HttpAnswer
 type Undo = Callable[[], None]
 
 _MODELS = "azure.durable_functions.models"
+_DIGITS_OF_64_BITS = 19
 
 
 class _Served(Protocol):
@@ -149,23 +150,41 @@ def install_cached_client_binding() -> Undo:
 def install_fast_json() -> Undo:
     """Let the SDKs read and write JSON by shorter ways that give the same values and the same texts.
 
-    A context is read with orjson. Other values are not, because orjson reads an integer beyond 64 bits as a
-    float; but the hook that the codec has called for each object is only for texts that name a class.
+    A context is read with orjson. So is a short value, such as the null that most activities return; in
+    a longer one may be an integer beyond 64 bits, which orjson reads as a float. The hook that the codec has
+    called for each object is only for texts that name a class.
+
+    A value is written by one encoder in C, where `json.dumps` makes one for each. It does not look for
+    circles: what ends too deep is written again by the one that does.
     """
     contexts: Any = import_module(f"{_MODELS}.DurableOrchestrationContext")
     codec: Any = import_module("azure.functions._durable_functions")
     originals = contexts.json, codec.json
-    encode = json.JSONEncoder(default=codec._serialize_custom_object).encode
+    make_encoder: Any = json.encoder.c_make_encoder  # type: ignore[attr-defined]
+    encode = make_encoder(
+        None,
+        codec._serialize_custom_object,
+        json.encoder.encode_basestring_ascii,
+        None,
+        ": ",
+        ", ",
+        False,
+        False,
+        True,
+    )
 
     def read(text: str, *, object_hook: Callable[..., Any] | None = None) -> Any:  # noqa: ANN401
-        if object_hook is None or names_no_class(text):
-            return json.loads(text)
-        return json.loads(text, object_hook=object_hook)
+        if object_hook is not None and not names_no_class(text):
+            return json.loads(text, object_hook=object_hook)
+        return loads(text) if len(text) < _DIGITS_OF_64_BITS else json.loads(text)
 
     def write(value: Any, *, default: Callable[..., Any] | None = None) -> str:  # noqa: ANN401
-        if default is codec._serialize_custom_object:
-            return encode(value)
-        return json.dumps(value, default=default)
+        if default is not codec._serialize_custom_object:
+            return json.dumps(value, default=default)
+        try:
+            return "".join(encode(value, 0))
+        except RecursionError:
+            return json.dumps(value, default=default)
 
     contexts.json = SimpleNamespace(loads=loads, dumps=json.dumps)
     codec.json = SimpleNamespace(loads=read, dumps=write, JSONDecodeError=json.JSONDecodeError)

@@ -156,6 +156,39 @@ def test_the_codec_reads_and_writes_every_value_as_without_the_shortcut(value):
     assert repr(with_fast_json(lambda: codec.df_loads(text))) == repr(codec.df_loads(text))
 
 
+@given(st.floats(0, 7e9) | st.integers(0, 7 * 10**9).map(lambda whole: whole + 0.9999997))
+def test_a_moment_is_written_as_datetime_writes_it(seconds):
+    slow = datetime.fromtimestamp(seconds, UTC).isoformat(timespec="microseconds")[:26] + "Z"
+    assert history.timestamp(seconds) == slow
+
+
+@pytest.mark.parametrize(
+    "text", ["-0", "18446744073709551615", "18446744073709551616", "1e400", "NaN", '"\ud800"', "\ufeff1"]
+)
+def test_values_that_parsers_read_differently_are_read_as_without_the_shortcut(text):
+    def read():
+        try:
+            return repr(codec.df_loads(text))
+        except ValueError as error:
+            return repr(error)
+
+    assert with_fast_json(read) == read()
+
+
+def test_what_contains_itself_or_has_other_keys_is_written_as_without_the_shortcut():
+    around: list[object] = []
+    around.append(around)
+    for value in (around, {1: (2, None), None: True, 2.5: float("nan")}, {(1, 2): 3}):
+
+        def write(value=value):
+            try:
+                return codec.df_dumps(value)
+            except (ValueError, TypeError) as error:
+                return repr(error)
+
+        assert with_fast_json(write) == write()
+
+
 @pytest.mark.filterwarnings("ignore:azure.functions Durable JSON codec:DeprecationWarning")
 def test_objects_of_a_class_are_still_built_however_their_key_is_escaped():
     text = codec.df_dumps({"paid": [Money(5)]})
