@@ -5,6 +5,8 @@ An event is written once, as text, and never parsed on the hot path: a context i
 
 import json
 from datetime import UTC, datetime
+from functools import lru_cache
+from math import modf
 from typing import Any, Final, NamedTuple
 
 import orjson
@@ -60,7 +62,16 @@ class Event(NamedTuple):
 
 def timestamp(seconds: float) -> str:
     """As in `2027-01-15T08:00:00.000000Z`; always 27 characters, so that texts compare as times do."""
+    fraction, whole = modf(seconds)
+    microseconds = round(fraction * 1_000_000)
+    if 0 <= microseconds < 1_000_000:
+        return f"{_to_the_second(whole)}.{microseconds:06d}Z"
     return datetime.fromtimestamp(seconds, UTC).isoformat(timespec="microseconds")[:26] + "Z"
+
+
+@lru_cache(64)
+def _to_the_second(seconds: float) -> str:
+    return datetime.fromtimestamp(seconds, UTC).isoformat()[:19]
 
 
 def seconds(text: str) -> float:

@@ -75,15 +75,19 @@ class Invocations:
             current_trigger.reset(token)
 
     def _new_id(self) -> str:
-        digits = f"{self._random.getrandbits(128):032x}"
+        digits = self._hex(16)
         return f"{digits[:8]}-{digits[8:12]}-{digits[12:16]}-{digits[16:20]}-{digits[20:]}"
 
     def _trace(self, parent: str | None) -> str:
         """A new span of the caller's trace, or of a new one (W3C traceparent)."""
-        span = f"{self._random.getrandbits(64) or 1:016x}"
+        span = self._hex(8)
         if parent and _TRACEPARENT.fullmatch(parent):
             return f"{parent[:36]}{span}{parent[52:]}"
-        return f"00-{self._random.getrandbits(128) or 1:032x}-{span}-01"
+        return f"00-{self._hex(16)}-{span}-01"
+
+    def _hex(self, count: int) -> str:
+        """So many random bytes, not all of them zero."""
+        return (self._random.getrandbits(8 * count) or 1).to_bytes(count).hex()
 
     def _report(self, function: Function, invocation_id: str, failure: InvocationFailed) -> None:
         """One line a second and function: a function that fails on every message must not drown the rest."""
