@@ -31,6 +31,7 @@ from triggers.change_feed import inventory as stock_changes
 from triggers.change_feed import orders as order_changes
 from triggers.http import health, operations
 from triggers.http import inventory as inventory_api
+from triggers.http import inventory_imports as imports_api
 from triggers.http import notification_preferences as preferences_api
 from triggers.http import notification_templates as templates_api
 from triggers.http import notifications as notifications_api
@@ -98,6 +99,7 @@ for blueprint in (
     orders_api.blueprint(orders, policy),
     returns_api.blueprint(orders, return_sagas, settings.return_window_s),
     inventory_api.blueprint(documents, clock),
+    imports_api.blueprint(documents, bus, clock),
     payments_api.blueprint(documents, bus, clock, webhooks),
     operations.blueprint(orders, policy, (ORDER_LIST, STOCK_LEVELS)),
     health.blueprint(),

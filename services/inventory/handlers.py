@@ -22,13 +22,14 @@ from core.documents import Documents
 from core.envelope import Envelope, check_command, to_message
 from core.resilience import retry_transient
 from core.telemetry import log
-from services.inventory import ledger, reservation, returns
+from services.inventory import imports, ledger, reservation, returns
+from services.inventory.imports import IMPORT_CHUNK
 from services.inventory.ledger import Refusal
 from services.inventory.messages import Release, Reserve, ReserveLine
 from services.inventory.reservation import RELEASE, RESERVE, Refused, Reservation, Status
 from services.inventory.returns import RESTOCK
 
-COMMANDS = frozenset({RESERVE, RELEASE, RESTOCK})
+COMMANDS = frozenset({RESERVE, RELEASE, RESTOCK, IMPORT_CHUNK})
 REPLIES = "order-replies"
 
 logger = logging.getLogger("orderflow.inventory")
@@ -41,8 +42,11 @@ class UnknownReservation(InvalidContract):
 async def handle_command(documents: Documents, bus: Bus, clock: Clock, command: Envelope) -> None:
     """Execute a command, or find that it was executed, and send the recorded reply.
 
-    Raises InvalidContract for what no command of an order can be, NotYetShipped (transient).
+    Raises InvalidContract for what no command can be, NotYetShipped (transient).
     """
+    if command.type == IMPORT_CHUNK:
+        await imports.import_chunk(documents, command, clock.now())
+        return
     reply = await execute(documents, command, clock.now())
     await bus.send(REPLIES, [to_message(reply)])
 

@@ -98,3 +98,12 @@ class RestockRefused:
     return_id: str
     reason: str
     sku: str
+
+
+@contract("inventory.import_chunk")
+@dataclass(frozen=True, slots=True)
+class ImportChunk:
+    """Book the rows of one chunk of an import. Not answered: the import's report tells."""
+
+    import_id: Id
+    number: Annotated[int, Field(ge=1)]

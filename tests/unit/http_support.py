@@ -13,7 +13,7 @@ from services.orders.list_projection import ORDER_LIST
 from services.orders.policy import Policy
 from tests.durable_client import FakeDurableClient
 from tests.fakes import FakeBus, FakeClock, FakeDocuments
-from triggers.http import health, inventory, operations, orders, payments
+from triggers.http import health, inventory, inventory_imports, operations, orders, payments
 
 POLICY = Policy(step_timeout_s=30.0, step_attempts=3, undo_attempts=5, attention_interval_s=60.0)
 ORDER: dict[str, Any] = {
@@ -42,6 +42,7 @@ class Api:
         for blueprint in (
             orders.blueprint(self.orders, POLICY),
             inventory.blueprint(self.documents, self.clock),
+            inventory_imports.blueprint(self.documents, self.bus, self.clock),
             payments.blueprint(self.documents, self.bus, self.clock, SandboxWebhooks()),
             operations.blueprint(self.orders, POLICY, (ORDER_LIST, STOCK_LEVELS)),
             health.blueprint(),

@@ -21,6 +21,7 @@ STATUS = {
     "order_not_found": HTTPStatus.NOT_FOUND,
     "return_not_found": HTTPStatus.NOT_FOUND,
     "unknown_sku": HTTPStatus.NOT_FOUND,
+    "unknown_import": HTTPStatus.NOT_FOUND,
     "unknown_projection": HTTPStatus.NOT_FOUND,
     "payment_not_found": HTTPStatus.NOT_FOUND,
     "unknown_provider": HTTPStatus.NOT_FOUND,
