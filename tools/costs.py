@@ -17,7 +17,7 @@ from tools.scratch import fresh_emulator, run, settle, show
 
 COMPLETED = NewOrder("cost-1", (Line("A", 1, 500), Line("B", 2, 250)))
 COMPENSATED = replace(COMPLETED, customer_id="cost-2", delivery="sandbox-refused")
-QUIET = {"ORDERFLOW_LOG_LEVEL": "WARNING"}
+QUIET = {"ORDERFLOW_LOG_LEVEL": "WARNING", "ORDERFLOW_NOTIFICATION_CHANNELS": "outbox"}
 _RESTS_S = 1.0
 """Nothing was counted for so long: the order is done with, projections and notifications included."""
 
