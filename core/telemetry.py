@@ -19,6 +19,8 @@ from types import TracebackType
 
 import orjson
 
+from core.card_numbers import may_hold_card_number, redacted
+
 _context: ContextVar[Mapping[str, str]] = ContextVar("log_context", default={})  # noqa: B039  (never mutated)
 
 
@@ -65,9 +67,14 @@ class JsonFormatter(logging.Formatter):
         if record.exc_info:
             line["exception"] = self.formatException(record.exc_info)
         try:
-            return orjson.dumps(line, default=str, option=orjson.OPT_NON_STR_KEYS).decode()
+            text = orjson.dumps(line, default=str, option=orjson.OPT_NON_STR_KEYS)
+            if may_hold_card_number(text):
+                text = orjson.dumps(redacted(orjson.loads(text), gtin=True))
+            return text.decode()
         except TypeError:  # a lone surrogate, which orjson refuses
-            return json.dumps(line, default=str, ensure_ascii=False).encode(errors="replace").decode()
+            told = json.loads(json.dumps(line, default=str))
+            safe = json.dumps(redacted(told, gtin=True), ensure_ascii=False)
+            return safe.encode(errors="replace").decode()
 
 
 CHATTY = ("azure.core", "azure.cosmos", "azure.identity", "azure.servicebus", "azure.storage")

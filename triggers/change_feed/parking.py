@@ -8,6 +8,7 @@ from functools import partial
 import orjson
 
 from core.bus import MAX_MESSAGE_BYTES, Bus, OutgoingMessage
+from core.card_numbers import redacted
 from core.decider import BrokenStream
 from core.documents import BadDocumentRequest, DocumentTooLarge
 from core.json import Json
@@ -50,7 +51,7 @@ async def park(bus: Bus, function: str, container: str, poison: Sequence[Poison]
 
 
 def _message(function: str, container: str, document_id: str, poison: Poison) -> OutgoingMessage:
-    body = orjson.dumps(dict(poison.document))
+    body = orjson.dumps(redacted(dict(poison.document), gtin=True))
     if len(body) > MAX_BODY_BYTES:
         body = orjson.dumps({"id": document_id, "stream": poison.document.get("stream")})
     stream = poison.document.get("stream", poison.document.get("sku", ""))

@@ -8,6 +8,7 @@ from typing import Annotated, Any
 import azure.functions as func
 from pydantic import AfterValidator, BaseModel, ConfigDict, StringConstraints, ValidationError
 
+from core.card_numbers import RULE, SKU, card_number_in, holds_card_number, may_hold_card_number
 from triggers.http.problem import BadRequest, FieldError
 
 MAX_BODY_BYTES = 1024 * 1024
@@ -42,11 +43,12 @@ class Body(BaseModel):
 
 
 def read_body[B: Body](request: func.HttpRequest, model: type[B]) -> B:
-    """Raises BadRequest: not JSON, a key given twice, or a field that breaks a rule."""
+    """Raises BadRequest: not JSON, a key given twice, a card number, or a field that breaks a rule."""
     raw = request.get_body()
     if len(raw) > MAX_BODY_BYTES:
         rule = f"must be at most {MAX_BODY_BYTES} bytes"
         raise BadRequest([FieldError("body", rule)], HTTPStatus.REQUEST_ENTITY_TOO_LARGE)
+    refuse_card_numbers(raw)
     try:
         # Not orjson, which takes the last of two equal keys: which one did the client mean?
         body = json.loads(raw.decode(), object_pairs_hook=_no_key_twice, parse_constant=_no_constant)
@@ -71,6 +73,23 @@ def read_body[B: Body](request: func.HttpRequest, model: type[B]) -> B:
         ) from error
 
 
+def refuse_card_numbers(raw: bytes) -> None:
+    """Of a JSON body, before anything else looks at it: no error may repeat one. Raises BadRequest."""
+    if not may_hold_card_number(raw) and b"\\u" not in raw:
+        return
+    text = raw.decode(errors="replace")
+    try:
+        where = card_number_in(json.loads(text))
+    except (ValueError, RecursionError):
+        where = "body" if holds_card_number(text) else None
+    if where is not None:
+        raise card_number_refused(where or "body")
+
+
+def card_number_refused(field: str) -> BadRequest:
+    return BadRequest([FieldError(field, RULE)], HTTPStatus.UNPROCESSABLE_ENTITY)
+
+
 def whole_number(value: str, least: int, most: int) -> int | None:
     """None for what is no decimal number in that range."""
     if value.isascii() and value.isdecimal() and len(value) <= len(str(most)) and least <= int(value) <= most:
@@ -84,6 +103,8 @@ def idempotency_key(request: func.HttpRequest) -> str:
     if _KEY.fullmatch(key) is None:
         rule = "must be given, as 1 to 128 printable ASCII characters"
         raise BadRequest([FieldError("Idempotency-Key", rule)])
+    if holds_card_number(key):
+        raise card_number_refused("Idempotency-Key")
     return key
 
 
@@ -107,6 +128,8 @@ def query_identifier(request: func.HttpRequest, name: str) -> str | None:
 
 
 def _checked(name: str, value: str) -> str:
+    if holds_card_number(value, gtin=name == SKU):
+        raise card_number_refused(name)
     try:
         return identifier(value)
     except ValueError as error:
