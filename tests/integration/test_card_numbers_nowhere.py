@@ -1,4 +1,4 @@
-"""Card numbers are fed into every input of the app, and are then nowhere: no store, message or log line."""
+"""Card numbers are fed into every input of the app, and are then in no store, message or log line."""
 
 import logging
 import re

@@ -23,12 +23,16 @@ def identifier(value: str) -> str:
     """The rule of Cosmos DB ids and of durable instance ids."""
     if _ID.fullmatch(value) is None or not value.strip():
         raise ValueError("must be 1 to 64 characters, not all blank, without / \\ # ? and control characters")
+    if holds_card_number(value, gtin=True):  # a body was looked through before, the rows of a file were not
+        raise ValueError(RULE)
     return value
 
 
 def text(value: str) -> str:
     if _TEXT.fullmatch(value) is None or not value.strip():
         raise ValueError("must not be blank or contain control characters")
+    if holds_card_number(value):
+        raise ValueError(RULE)
     return value
 
 
