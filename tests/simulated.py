@@ -33,6 +33,8 @@ SETTINGS = {
     "ORDERFLOW_ATTENTION_INTERVAL_SECONDS": "20",
     "ORDERFLOW_IDLE_SECONDS": "60",
     "ORDERFLOW_GATEWAY_TIMEOUT_SECONDS": "3",
+    # How soon a return finds what it was not told: it looks once a day, or in so long if that is less.
+    "ORDERFLOW_RETURN_PARCEL_SECONDS": "3600",
 }
 
 

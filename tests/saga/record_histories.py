@@ -1,18 +1,25 @@
-"""Records one history of each path of the saga into tests/saga/histories/VERSION-NAME.json.
+"""Records one history of each path of the sagas into tests/saga/histories/VERSION-NAME.json.
 
-    python -m tests.saga.record_histories
+    python -m tests.saga.record_histories [SCENARIO ...]
 
-Run it once for a new `defaultVersion` of host.json, under a new VERSION. The histories of the versions before
-stay as they are: instances that began with them are still running somewhere.
+Run it once for a new `defaultVersion` of host.json, under a new VERSION, and once for a new scenario. The
+histories of the versions before stay as they are: instances that began with them are still running somewhere.
 """
 
 import asyncio
 import json
+import sys
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 
+from services.inventory.messages import Restock
 from services.orders.policy import OPERATOR_EVENT
-from tests.saga.driver import DONE, REFUSED, STEPS, UNDONE, Run, World
+from services.orders.return_commands import RejectReturn
+from services.payments.messages import RefundPart
+from services.shipping.messages import CancelReturn
+from tests.saga.driver import DONE, REFUSED, STEPS, UNDONE, World
+from tests.saga.return_driver import LABEL_CANCELLED, REFUNDED, RESTOCKED, RETURN_ID, ReturnWorld
+from tests.saga.run import Run
 
 VERSION = "1.0"
 FOLDER = Path(__file__).parent / "histories"
@@ -121,6 +128,57 @@ async def needed_attention() -> list[Run]:
     return [*runs, world.run]
 
 
+async def return_completed() -> list[Run]:
+    world = await ReturnWorld().restocked()
+    world.answer(RefundPart, REFUNDED)
+    await world.work()
+    return [world.run]
+
+
+async def return_rejected() -> list[Run]:
+    world = await ReturnWorld().asked(window_s=0.0)
+    await world.work()
+    await world.people("approval", RejectReturn(RETURN_ID, "used"))
+    return [world.run]
+
+
+async def return_not_approved() -> list[Run]:
+    world = await ReturnWorld().asked(window_s=0.0)
+    for _ in range(2):
+        await world.work()
+        world.run.fire()
+    await world.work()
+    return [world.run]
+
+
+async def return_cancelled() -> list[Run]:
+    world = await ReturnWorld().labelled()
+    await world.cancel()
+    await world.work()
+    world.answer(CancelReturn, LABEL_CANCELLED)
+    await world.work()
+    return [world.run]
+
+
+async def return_needed_attention() -> list[Run]:
+    world = await ReturnWorld().inspected()
+    for _ in range(2):
+        world.run.fire()
+        await world.work()
+    first = world.run
+    world.run = world.run.next_run()
+    await world.work()
+    world.run.fire()
+    second = world.run
+    world.run = world.run.next_run()
+    await world.work()
+    world.answer(Restock, RESTOCKED)
+    await world.work()
+    world.answer(RefundPart, REFUNDED)
+    await world.work()
+    return [first, second, world.run]
+
+
 SCENARIOS: dict[str, Callable[[], Awaitable[list[Run]]]] = {
     "completed": completed,
     "replies_early_late_and_doubled": replies_early_late_and_doubled,
@@ -135,12 +193,19 @@ SCENARIOS: dict[str, Callable[[], Awaitable[list[Run]]]] = {
     "failed_activities": failed_activities,
     "restarted": restarted,
     "needed_attention": needed_attention,
+    "return_completed": return_completed,
+    "return_rejected": return_rejected,
+    "return_not_approved": return_not_approved,
+    "return_cancelled": return_cancelled,
+    "return_needed_attention": return_needed_attention,
 }
 
 
 def main() -> None:
     FOLDER.mkdir(exist_ok=True)
-    for name, scenario in SCENARIOS.items():
+    chosen = sys.argv[1:] or list(SCENARIOS)
+    for name in chosen:
+        scenario = SCENARIOS[name]
         runs = asyncio.run(scenario())  # type: ignore[arg-type]
         for number, run in enumerate(runs, start=1):
             suffix = f"-{number}" if len(runs) > 1 else ""

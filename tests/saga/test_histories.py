@@ -14,11 +14,16 @@ from emulator.durable import history
 from emulator.durable.replay import Decision, replay
 from emulator.durable.sdk_state import parse_state
 from orchestrators.order_saga import order_saga
+from orchestrators.return_saga import return_saga
+from services.orders.policy import RETURN_SAGA, SAGA
 from tests.saga.record_histories import FOLDER, SCENARIOS, VERSION
 
 SCHEDULES = {history.TASK_SCHEDULED, history.TIMER_CREATED}
 
-_orchestrator = df.Orchestrator.create(order_saga)
+ORCHESTRATORS = {
+    SAGA: df.Orchestrator.create(order_saga),
+    RETURN_SAGA: df.Orchestrator.create(return_saga),
+}
 
 
 def episodes(events: list[dict[str, Any]]) -> list[tuple[list[dict[str, Any]], list[dict[str, Any]]]]:
@@ -49,17 +54,19 @@ def test_a_recorded_history_replays(path: Path) -> None:
     record = json.loads(path.read_text())
     known = episodes(record["history"])
     assert known
+    (started,) = (each for each in record["history"] if each["EventType"] == history.EXECUTION_STARTED)
+    orchestrate = ORCHESTRATORS[started["Name"]]
     for events, scheduled in known:
         context = {
             "history": events,
             "input": record["input"],
-            "instanceId": "ord-1",
+            "instanceId": started["OrchestrationInstance"]["InstanceId"],
             "parentInstanceId": None,
             "isReplaying": True,
             "upperSchemaVersion": 1,
             "upperSchemaVersionNew": 2,
         }
-        state = parse_state(_orchestrator(json.dumps(context)))
+        state = parse_state(orchestrate(json.dumps(context)))
         host = replay(state.actions, [history.read(event) for event in events])
         assert [described(decision) for decision in host.new] == [recorded(event) for event in scheduled]
     assert state.is_done == (host.continued is not None or host.ended)
