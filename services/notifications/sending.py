@@ -105,8 +105,13 @@ async def _attempt(
     deadline = now + timedelta(seconds=notifier.timeout_s + RECORDING_S)
     it = _moved(notification.begun(it, now, deadline, template))
     etag = await notification.move(notifier.documents, it, etag)
-    outcome = await _call(notifier, it, message, random)
-    return await retry_transient(lambda: _record(notifier, it, etag, outcome), budget_s=RECORDING_S)
+    outcome, gone = await _call(notifier, it, message, random)
+    after = await retry_transient(lambda: _record(notifier, it, etag, outcome), budget_s=RECORDING_S)
+    if gone:
+        await profile.change(
+            notifier.documents, it.customer_id, lambda before: without_push(before, frozenset(gone))
+        )
+    return after
 
 
 async def _message(
@@ -145,8 +150,10 @@ async def _message(
     return message, chosen.name
 
 
-async def _call(notifier: Notifier, it: Notification, message: Message, random: randomness.Random) -> Move:
-    """Have it sent. Answers the move that says what came of it."""
+async def _call(
+    notifier: Notifier, it: Notification, message: Message, random: randomness.Random
+) -> tuple[Move, tuple[str, ...]]:
+    """Have it sent. Answers the move that says what came of it, and the addresses that are gone."""
     number = it.last.number
     gone: tuple[str, ...] = ()
     try:
@@ -171,11 +178,7 @@ async def _call(notifier: Notifier, it: Notification, message: Message, random: 
 
     fields = {"notification_id": it.id, "attempt": number, "reason": reason}
     log(logger, logging.WARNING if reason else logging.INFO, "notification sent or not", **fields)
-    if gone:
-        await profile.change(
-            notifier.documents, it.customer_id, lambda before: without_push(before, frozenset(gone))
-        )
-    return move
+    return move, gone
 
 
 async def _record(notifier: Notifier, it: Notification, etag: str, outcome: Move) -> Notification:
