@@ -85,7 +85,7 @@ async def _containers_of_cosmos(connection: Connection, credential: AsyncTokenCr
             what = (
                 f"database {found.database}" if found.container is None else f"  container {found.container}"
             )
-            print(f"{what:<28}{found.state}")
+            print(f"{what:<40} {found.state}")
     finally:
         await client.close()
 
@@ -96,7 +96,7 @@ async def _container_of_blobs(connection: Connection, credential: AsyncTokenCred
             created = await create_container(client)
         except BlobError as error:
             raise SetupError(str(error)) from error
-    print(f"{f'  container {CONTAINER}':<28}{'created' if created else 'was there'}")
+    print(f"{f'  container {CONTAINER}':<40} {'created' if created else 'was there'}")
 
 
 def _settings_in(path: Path) -> Mapping[str, str]:
