@@ -10,12 +10,14 @@ from adapters.sandbox.payment_webhooks import SandboxWebhooks
 from services.inventory.stock_projection import STOCK_LEVELS
 from services.orders.handlers import Orders
 from services.orders.list_projection import ORDER_LIST
-from services.orders.policy import Policy
+from services.orders.policy import Policy, ReturnPolicy
 from tests.durable_client import FakeDurableClient
 from tests.fakes import FakeBus, FakeClock, FakeDocuments
-from triggers.http import health, inventory, inventory_imports, operations, orders, payments
+from triggers.http import health, inventory, inventory_imports, operations, orders, payments, returns
+from triggers.sagas import ReturnSagas
 
 POLICY = Policy(step_timeout_s=30.0, step_attempts=3, undo_attempts=5, attention_interval_s=60.0)
+RETURNS = ReturnPolicy(approval_s=86400.0, parcel_s=86400.0, look_s=86400.0)
 ORDER: dict[str, Any] = {
     "customer_id": "c-1",
     "currency": "GBP",
@@ -45,6 +47,7 @@ class Api:
             inventory_imports.blueprint(self.documents, self.bus, self.clock),
             payments.blueprint(self.documents, self.bus, self.clock, SandboxWebhooks()),
             operations.blueprint(self.orders, POLICY, (ORDER_LIST, STOCK_LEVELS)),
+            returns.blueprint(self.orders, ReturnSagas(POLICY, RETURNS), 30 * 86400.0),
             health.blueprint(),
         ):
             app.register_functions(blueprint)
