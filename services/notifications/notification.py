@@ -200,21 +200,37 @@ async def move(documents: Documents, after: Notification, etag: str) -> str:
 async def find(documents: Documents, field: Literal["id", "provider_id"], value: str) -> Notification | None:
     """By its id, or as the provider calls its message. Goes across partitions: not for the hot path."""
     where = (Where(field, "=", value), Where("type", "=", NOTIFICATION))
-    page = await documents.query(CONTAINER, Query(where, limit=1))
-    return from_item(page.items[0]) if page.items else None
+    found = await _all(documents, Query(where))
+    return found[0] if found else None
 
 
-async def of_subject(documents: Documents, subject: str) -> Sequence[Notification]:
-    """The oldest first; of one order there are few."""
+async def of_event(documents: Documents, subject: str, event_id: str) -> Sequence[Notification]:
+    """Of one event there is one for each channel at most."""
+    where = (Where("event_id", "=", event_id), Where("type", "=", NOTIFICATION))
+    return await _all(documents, Query(where, partition=subject))
+
+
+async def of_subject(
+    documents: Documents, subject: str, limit: int, continuation: str | None
+) -> tuple[Sequence[Notification], str | None]:
+    """A page of them, the oldest first, and the continuation of the next. Raises BadDocumentRequest for a
+    continuation of something else."""
     where = (Where("type", "=", NOTIFICATION),)
+    query = Query(where, subject, "created_at", limit=limit, continuation=continuation)
+    return await _page(documents, query)
+
+
+async def _all(documents: Documents, query: Query) -> Sequence[Notification]:
+    """Of what there are few; a page may be short, even empty, and not the last."""
     found: list[Notification] = []
-    continuation = None
     while True:
-        page = await documents.query(
-            CONTAINER,
-            Query(where, partition=subject, order_by="created_at", continuation=continuation),
-        )
-        found += map(from_item, page.items)
-        continuation = page.continuation
+        page, continuation = await _page(documents, query)
+        found += page
         if continuation is None:
             return found
+        query = replace(query, continuation=continuation)
+
+
+async def _page(documents: Documents, query: Query) -> tuple[Sequence[Notification], str | None]:
+    page = await documents.query(CONTAINER, query)
+    return [from_item(item) for item in page.items], page.continuation

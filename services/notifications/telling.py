@@ -151,11 +151,7 @@ async def let_stand_in(notifier: Notifier, failed: Notification) -> None:
     `failed` is stored as such. Repeating is safe.
     """
     now = notifier.clock.now()
-    told = [
-        each
-        for each in await notification.of_subject(notifier.documents, failed.subject)
-        if each.event_id == failed.event_id
-    ]
+    told = await notification.of_event(notifier.documents, failed.subject, failed.event_id)
     for each in told:
         if each.stands_in_for == failed.channel and each.status == "queued":
             return await notifier.bus.send(QUEUE, [send_again(each, now)])  # it may not have been queued

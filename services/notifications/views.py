@@ -12,9 +12,13 @@ class NotificationNotFound(Rejection):
         super().__init__("notification_not_found", "there is no such notification")
 
 
-async def read_notifications(documents: Documents, subject: str) -> list[JsonObject]:
-    """Of an order or a SKU, the oldest first."""
-    return [shown(each) for each in await notification.of_subject(documents, subject)]
+async def read_notifications(
+    documents: Documents, subject: str, limit: int, continuation: str | None
+) -> JsonObject:
+    """A page of those of an order or a SKU, the oldest first. Raises BadDocumentRequest for a continuation of
+    something else."""
+    found, following = await notification.of_subject(documents, subject, limit, continuation)
+    return {"items": [shown(each) for each in found], "continuation": following}
 
 
 async def read_notification(documents: Documents, id: str) -> JsonObject:

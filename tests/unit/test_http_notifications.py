@@ -69,9 +69,28 @@ async def test_the_notifications_of_an_order_are_listed_with_their_attempts_and_
 async def test_what_is_not_there_is_not_found_and_a_list_is_of_an_order_or_a_sku(api):
     assert (await api.call("get_notification", id="ord-1:orders:5:email")).status_code == 404
     assert (await api.call("get_notification", id="a\n")).status_code == 404
-    assert content(await api.call("list_notifications", query={"sku": "a"})) == {"items": []}
+    assert content(await api.call("list_notifications", query={"sku": "a"})) == {
+        "items": [],
+        "continuation": None,
+    }
     for query in ({}, {"order_id": "a", "sku": "b"}, {"order_id": "a/b"}):
         assert "order_id" in broken_rules(await api.call("list_notifications", query=query))
+
+
+async def test_a_list_is_paged(api):
+    await told(api)
+    await tell(api.to, NOTICE.__replace__(event_id="ord-1:orders:9"))
+    query = {"order_id": "ord-1", "limit": "1"}
+    first = content(await api.call("list_notifications", query=query))
+    second = content(
+        await api.call("list_notifications", query=query | {"continuation": first["continuation"]})
+    )
+    ids = [item["event_id"] for page in (first, second) for item in page["items"]]
+    assert ids == ["ord-1:orders:5", "ord-1:orders:9"]
+    assert second["continuation"] is None
+    for wrong in ({"limit": "0"}, {"continuation": "x"}):
+        answered = await api.call("list_notifications", query=query | wrong)
+        assert broken_rules(answered).keys() == wrong.keys()
 
 
 async def test_the_handshake_of_event_grid_is_answered(api):

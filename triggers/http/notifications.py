@@ -9,6 +9,7 @@ import azure.durable_functions as df
 import azure.functions as func
 
 from core.decider import Rejection
+from core.documents import BadDocumentRequest
 from core.json import JsonObject
 from services.notifications.reports import Posted, queue_report
 from services.notifications.telling import Notifier
@@ -17,6 +18,7 @@ from triggers.http.bodies import MAX_BODY_BYTES, query_identifier, whole_number
 from triggers.http.problem import BadRequest, FieldError, answer, answering
 
 MAX_OUTBOX = 100
+MAX_PAGE = 100
 
 type ReadEvents = Callable[[bytes], Posted]
 """Raises ValueError, which names the field."""
@@ -70,7 +72,14 @@ async def _list(notifier: Notifier, req: func.HttpRequest) -> func.HttpResponse:
     subject = order_id or sku
     if subject is None or (order_id and sku):
         raise BadRequest([FieldError("order_id", "must be given, or a sku instead")])
-    return answer({"items": await read_notifications(notifier.documents, subject)})
+    limit = _limit(req, MAX_PAGE)
+    try:
+        page = await read_notifications(
+            notifier.documents, subject, limit, req.params.get("continuation") or None
+        )
+    except BadDocumentRequest as error:
+        raise BadRequest([FieldError("continuation", "must be what the page before gave")]) from error
+    return answer(page)
 
 
 async def _get(notifier: Notifier, req: func.HttpRequest) -> func.HttpResponse:
@@ -106,7 +115,11 @@ async def _take(
 async def _outbox(read_outbox: ReadOutbox | None, req: func.HttpRequest) -> func.HttpResponse:
     if read_outbox is None:
         raise NoOutbox
-    limit = whole_number(req.params.get("limit", "20"), 1, MAX_OUTBOX)
+    return answer({"items": list(await read_outbox(_limit(req, MAX_OUTBOX)))})
+
+
+def _limit(req: func.HttpRequest, most: int) -> int:
+    limit = whole_number(req.params.get("limit", "20"), 1, most)
     if limit is None:
-        raise BadRequest([FieldError("limit", f"must be a whole number from 1 to {MAX_OUTBOX}")])
-    return answer({"items": list(await read_outbox(limit))})
+        raise BadRequest([FieldError("limit", f"must be a whole number from 1 to {most}")])
+    return limit
