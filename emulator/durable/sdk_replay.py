@@ -119,8 +119,7 @@ def _install_fast_questions() -> Undo:
     schema.value = property(attrgetter("_value_"))
 
     def undo() -> None:
-        if "value" in schema.__dict__:  # of two instances in one process the other has taken it back
-            del schema.value
+        del schema.value
         _undo_all(undos)
 
     return undo

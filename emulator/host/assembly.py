@@ -12,9 +12,9 @@ from emulator import blobs, engines
 from emulator.blobs import BlobsEngine
 from emulator.clock import Clock
 from emulator.documents.engine import DocumentsEngine
-from emulator.durable import sdk, sdk_replay
+from emulator.durable import sdk
 from emulator.durable.engine import DurableEngine, DurableOptions
-from emulator.host import service_bus_messages
+from emulator.host import shortcuts
 from emulator.host.app import App
 from emulator.host.functions import AppRefused
 from emulator.host.functions_host import FunctionsHost, HostOptions
@@ -77,16 +77,7 @@ class Instance:
         """`serve` is called before the first function runs: it may want what is served there."""
         engines.use(self.engines)
         if self._options.fast_timestamps:
-            self._undo += [
-                service_bus_messages.install_fast_decoding(),
-                sdk.install_fast_timestamps(),
-                sdk.install_cached_tuple_class(),
-                sdk.install_cached_strict_mode(),
-                sdk.install_cached_client_binding(),
-                sdk.install_fast_json(),
-                sdk.install_fast_documents(),
-                sdk_replay.install_fast_replay(),
-            ]
+            self._undo.append(shortcuts.use())
         await self.engines.bus.start()
         self.engines.documents.start()
         if self.durable is not None:
