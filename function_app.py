@@ -46,6 +46,7 @@ from triggers.service_bus import payments as payment_messages
 from triggers.service_bus import shipping as shipping_messages
 from triggers.timers import dead_letters, holds
 from triggers.timers import orders as order_timers
+from triggers.timers import payments as payment_timers
 
 settings = read_settings(os.environ)
 configure_logging(settings.log_level)
@@ -118,6 +119,7 @@ for blueprint in (
     order_timers.blueprint(orders, policy, settings.idle_s),
     order_timers.returns_blueprint(orders, return_sagas, settings.idle_s),
     holds.blueprint(documents, bus, clock),
+    payment_timers.blueprint(documents, bus, gateway, clock),
     dead_letters.blueprint(documents, bus, clock, notifier),
 ):
     app.register_functions(blueprint)

@@ -19,6 +19,7 @@ endpoint makes of one, enqueued when the charge ends.
 """
 
 import asyncio
+from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Literal, cast
@@ -34,10 +35,10 @@ from adapters.sandbox.behaviour import (
 )
 from core.bus import Bus
 from core.clock import Clock
-from core.documents import Documents, PreconditionFailed, SetField, Where
+from core.documents import Documents, PreconditionFailed, Query, SetField, Where
 from core.envelope import to_message
 from core.json import Json, JsonObject
-from services.payments.gateway import MoneyBack, Notice, PaymentGateway, Pending, RefundRefused
+from services.payments.gateway import MoneyBack, Movement, Notice, PaymentGateway, Pending, RefundRefused
 from services.payments.messages import Charged, Declined
 from services.payments.webhooks import check_charge
 
@@ -85,6 +86,7 @@ class SandboxGateway(PaymentGateway):
             "refuses_parts": method == "tok_refund_refused",
             "refunds": [],
             "at": now.isoformat(),
+            "moved_at": now.isoformat(),
         }
         charge, new = await remember(self._documents, item if later is None else item | _pending(later, now))
         if charge["key"] != key:
@@ -127,7 +129,7 @@ class SandboxGateway(PaymentGateway):
             raise SandboxRefusal(f"{order_id}: there is no charge of {amount} {currency} to refund")
         now = self._clock.now().isoformat()
         refund: JsonObject = {"part": part, "key": key, "amount": amount, "at": now}
-        changes = [SetField("refunds", cast(Json, [*refunds, refund]))]
+        changes = [SetField("refunds", cast(Json, [*refunds, refund])), SetField("moved_at", now)]
         if amount == left:
             changes.append(SetField("status", "refunded"))
         id = str(charge["id"])
@@ -143,6 +145,19 @@ class SandboxGateway(PaymentGateway):
             return None
         made = next((refund for refund in _refunds(charge) if refund["part"] == part), None)
         return None if made is None else MoneyBack(cast(int, made["amount"]), str(charge["currency"]))
+
+    async def movements(self, since: datetime, until: datetime) -> AsyncIterator[Movement]:
+        where = (Where("kind", "=", "charge"), Where("moved_at", ">=", since.isoformat()))
+        continuation: str | None = None
+        while True:
+            page = await self._documents.query(CONTAINER, Query(where, limit=200, continuation=continuation))
+            for charge in page.items:
+                for movement in _movements(charge):
+                    if since <= movement.at < until:
+                        yield movement
+            if page.continuation is None:
+                return
+            continuation = page.continuation
 
     async def _told(self, charge: JsonObject) -> Charged | Declined | Pending:
         """What the charge is now. While it is pending its webhook is sent (again: it may have been lost)."""
@@ -163,7 +178,13 @@ class SandboxGateway(PaymentGateway):
 
     async def _end(self, order_id: str, status: str, reason: str) -> JsonObject:
         id = f"charge:{order_id}"
-        changes = [SetField("status", status), SetField("reason", reason)]
+        now = self._clock.now().isoformat()
+        changes = [
+            SetField("status", status),
+            SetField("reason", reason),
+            SetField("at", now),
+            SetField("moved_at", now),
+        ]
         try:
             ended = await self._documents.patch(CONTAINER, id, id, changes, [Where("status", "=", "pending")])
         except PreconditionFailed:
@@ -193,6 +214,19 @@ def _pending(later: _Later, now: datetime) -> JsonObject:
         "cancellable": later.cancellable,
         "action_url": later.action_url,
     }
+
+
+def _movements(charge: JsonObject) -> Iterator[Movement]:
+    result = _result(charge) if charge["status"] != "pending" else None
+    if not isinstance(result, Charged):
+        return
+    order_id, payment_id, currency = result.order_id, result.payment_id, result.currency
+    at = datetime.fromisoformat(str(charge["at"]))
+    yield Movement("charge", order_id, payment_id, "", result.amount, currency, at)
+    for refund in _refunds(charge):
+        at = datetime.fromisoformat(str(refund["at"]))
+        amount = cast(int, refund["amount"])
+        yield Movement("refund", order_id, payment_id, str(refund["part"]), amount, currency, at)
 
 
 def _refunds(charge: JsonObject) -> list[JsonObject]:

@@ -6,15 +6,16 @@ idempotency key, with the order's id in its metadata. A search by order may be b
 key, which Stripe keeps for at least a day, and so is not made twice; and its webhook tells of it in any case.
 """
 
-from collections.abc import Awaitable
+from collections.abc import AsyncIterator, Awaitable
+from datetime import UTC, datetime
 from http import HTTPStatus
-from typing import Any
+from typing import Any, Literal
 
 import stripe
 
 from adapters.stripe.amounts import from_stripe, to_stripe
 from core.outside_call import OutsideUnavailable
-from services.payments.gateway import MoneyBack, PaymentGateway, Pending, RefundRefused
+from services.payments.gateway import MoneyBack, Movement, PaymentGateway, Pending, RefundRefused
 from services.payments.messages import Charged, Declined
 
 API = "https://api.stripe.com"
@@ -107,6 +108,27 @@ class StripeGateway(PaymentGateway):
                 return _money(refund)
         return None
 
+    async def movements(self, since: datetime, until: datetime) -> AsyncIterator[Movement]:
+        """Charges, and not PaymentIntents: those that ended later were made before."""
+        window: Any = {"created": {"gte": int(since.timestamp()), "lt": int(until.timestamp())}, "limit": 100}
+        charges = await _answer(self._client.charges.list_async(window))
+        async for charge in charges.auto_paging_iter():
+            if charge.status == "succeeded" and _named(charge, "order_id"):
+                yield _movement("charge", charge, "")
+        refunds = await _answer(self._client.refunds.list_async(window))
+        async for refund in refunds.auto_paging_iter():
+            part = _named(refund, "part")
+            if refund.status not in _NOT_MADE and part and _named(refund, "order_id"):
+                yield _movement("refund", refund, "" if part == "all" else part)
+
+
+def _movement(about: Literal["charge", "refund"], told: stripe.Charge | stripe.Refund, part: str) -> Movement:
+    currency = told.currency.upper()
+    payment_id = str(told.to_dict().get("payment_intent") or "")
+    at = datetime.fromtimestamp(told.created, UTC)
+    amount = from_stripe(told.amount, currency)
+    return Movement(about, _named(told, "order_id"), payment_id, part, amount, currency, at)
+
 
 async def _answer[R](request: Awaitable[R]) -> R:
     """Raises OutsideUnavailable for what Stripe says to repeat, under the same key."""
@@ -135,7 +157,7 @@ def _result(order_id: str, intent: stripe.PaymentIntent) -> Charged | Declined |
     return Pending(order_id, intent.id, redirect.get("url") or "")
 
 
-def _named(told: stripe.PaymentIntent | stripe.Refund, name: str) -> str:
+def _named(told: stripe.PaymentIntent | stripe.Charge | stripe.Refund, name: str) -> str:
     """An entry of the metadata."""
     return str((told.to_dict().get("metadata") or {}).get(name, ""))
 

@@ -1,6 +1,6 @@
 """The payment gateway, as payments needs it."""
 
-from collections.abc import Mapping
+from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Literal, Protocol
@@ -33,6 +33,19 @@ class RefundRefused:
     """The gateway will not give this back. `reason` is its code."""
 
     reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Movement:
+    """Money that moved, as one side knows it. `part` as in PaymentGateway; `at` is when."""
+
+    about: Literal["charge", "refund"]
+    order_id: str
+    payment_id: str
+    part: str
+    amount: int
+    currency: str
+    at: datetime
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,6 +90,10 @@ class PaymentGateway(Protocol):
     ) -> MoneyBack | RefundRefused: ...
 
     async def find_refund(self, order_id: str, payment_id: str, part: str) -> MoneyBack | None: ...
+
+    def movements(self, since: datetime, until: datetime) -> AsyncIterator[Movement]:
+        """Every charge and refund of orders that took place from `since` and before `until`."""
+        ...
 
 
 class Webhooks(Protocol):

@@ -7,6 +7,7 @@ On a stand-in that answers what a test tells it to, in the form of Stripe's API
 import asyncio
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
+from datetime import timedelta
 from typing import Any
 from urllib.parse import parse_qs
 
@@ -20,7 +21,7 @@ from adapters.stripe.webhooks import StripeWebhooks
 from core.contracts import InvalidContract
 from core.outside_call import OutsideUnavailable
 from core.signatures import BadSignature
-from services.payments.gateway import MoneyBack, Pending, RefundRefused
+from services.payments.gateway import MoneyBack, Movement, Pending, RefundRefused
 from services.payments.messages import Charged, Declined
 from tests.fakes import START
 
@@ -269,6 +270,45 @@ async def test_what_becomes_of_a_refund(
 async def test_a_refund_that_failed_is_none(server: StandIn, gateway: StripeGateway) -> None:
     server.answers = [(200, {"object": "list", "data": [refund("failed")], "has_more": False})]
     assert await gateway.find_refund(ORDER, "pi_1", "r1") is None
+
+
+async def test_the_movements_of_a_window_are_charges_and_refunds_of_orders_page_by_page(
+    server: StandIn, gateway: StripeGateway
+) -> None:
+    at = int(START.timestamp())
+
+    def charge(id: str, status: str = "succeeded", **fields: Any) -> dict[str, Any]:
+        plain = {"amount": 4200, "currency": "gbp", "created": at, "payment_intent": f"pi_{id}"}
+        metadata = {"metadata": {"order_id": ORDER}}
+        return {"id": f"ch_{id}", "object": "charge", "status": status, **plain, **metadata, **fields}
+
+    def page(url: str, *data: dict[str, Any], more: bool = False) -> tuple[int, Any]:
+        return 200, {"object": "list", "url": url, "data": data, "has_more": more}
+
+    part = {"order_id": ORDER, "part": "r1"}
+    given = {"created": at + 1, "payment_intent": "pi_1"}
+    server.answers = [
+        page("/v1/charges", charge("1"), charge("2", "failed"), more=True),
+        page("/v1/charges", charge("3", metadata={}), charge("4", currency="isk", amount=500)),
+        page(
+            "/v1/refunds",
+            refund(metadata=part, **given),
+            refund("failed", metadata=part, **given),
+            refund(id="re_2", amount=3000, metadata={"order_id": ORDER, "part": "all"}, **given),
+        ),
+    ]
+    found = [each async for each in gateway.movements(START, START + timedelta(hours=1))]
+    later = START + timedelta(seconds=1)
+    assert found == [
+        Movement("charge", ORDER, "pi_1", "", 4200, "GBP", START),
+        Movement("charge", ORDER, "pi_4", "", 5, "ISK", START),
+        Movement("refund", ORDER, "pi_1", "r1", 1200, "GBP", later),
+        Movement("refund", ORDER, "pi_1", "", 3000, "GBP", later),
+    ]
+    _, following, _ = (fields for _, _, fields in server.requests)
+    assert following["starting_after"] == "ch_2"
+    assert following["created[gte]"] == str(at)
+    assert following["created[lt]"] == str(at + 3600)
 
 
 def signed(body: bytes, **changes: Any) -> dict[str, str]:

@@ -121,3 +121,39 @@ async def test_webhooks_of_a_gateway_that_is_not_in_use_are_not_taken():
 async def test_a_body_that_is_too_large_is_refused():
     response = await post(Api(), b" " * (1024 * 1024 + 1))
     assert response.status_code == 413
+
+
+async def test_the_differences_of_a_day_are_listed_in_pages():
+    api = Api()
+    for number in range(101):
+        difference = {"order_id": f"ord-{number}", "gateway_amount": 1, "recorded_amount": 0}
+        item = {"id": f"{number:03}", "day": "2027-01-15", "difference": difference, "found_at": "now"}
+        await api.documents.create("payment-differences", "2027-01-15", item)
+    first = content(await api.call("list_payment_differences"))
+    assert (first["day"], len(first["differences"])) == ("2027-01-15", 100)
+    assert first["differences"][0] == {
+        "order_id": "ord-0",
+        "gateway_amount": 1,
+        "recorded_amount": 0,
+        "found_at": "now",
+    }
+    query = {"day": "2027-01-15", "continuation": first["continuation"]}
+    last = content(await api.call("list_payment_differences", query=query))
+    assert ([one["order_id"] for one in last["differences"]], last["continuation"]) == (["ord-100"], None)
+    assert (
+        content(await api.call("list_payment_differences", query={"day": "2027-01-14"}))["differences"] == []
+    )
+
+
+@pytest.mark.parametrize(
+    ("query", "field"),
+    [
+        ({"day": "today"}, "day"),
+        ({"day": "20270115"}, "day"),
+        ({"day": "checkpoint"}, "day"),
+        ({"continuation": "x"}, "continuation"),
+    ],
+)
+async def test_a_wrong_day_or_continuation_is_named(query, field):
+    response = await Api().call("list_payment_differences", query=query)
+    assert (response.status_code, list(broken_rules(response))) == (400, [field])

@@ -2,6 +2,7 @@
 
 import logging
 from dataclasses import asdict
+from datetime import date
 from http import HTTPStatus
 
 import azure.durable_functions as df
@@ -12,11 +13,12 @@ from core.card_numbers import card_number_in
 from core.clock import Clock
 from core.contracts import InvalidContract
 from core.decider import Rejection
-from core.documents import Documents
+from core.documents import BadDocumentRequest, Documents
 from core.envelope import check_command, from_object, to_json, to_message
 from core.signatures import BadSignature
 from core.telemetry import log
 from services.payments.gateway import Notice, Webhooks
+from services.payments.reconciliation import read_differences
 from services.payments.views import read_payment
 from services.payments.webhooks import check_charge
 from triggers.http.bodies import MAX_BODY_BYTES, card_number_refused, path_identifier
@@ -39,6 +41,10 @@ def blueprint(documents: Documents, bus: Bus, clock: Clock, webhooks: Webhooks) 
     async def get_payment(req: func.HttpRequest) -> func.HttpResponse:
         return await answering(lambda: _get(documents, req))
 
+    @bp.route(route="operations/payments/differences", methods=["GET"])
+    async def list_payment_differences(req: func.HttpRequest) -> func.HttpResponse:
+        return await answering(lambda: _differences(documents, clock, req))
+
     # Anonymous: the signature says who it is from, and the gateway has no key of the functions host.
     @bp.route(route="webhooks/payments/{provider}", methods=["POST"], auth_level=func.AuthLevel.ANONYMOUS)
     async def take_payment_webhook(req: func.HttpRequest) -> func.HttpResponse:
@@ -49,6 +55,26 @@ def blueprint(documents: Documents, bus: Bus, clock: Clock, webhooks: Webhooks) 
 
 async def _get(documents: Documents, req: func.HttpRequest) -> func.HttpResponse:
     return answer(await read_payment(documents, path_identifier(req, "order_id")))
+
+
+async def _differences(documents: Documents, clock: Clock, req: func.HttpRequest) -> func.HttpResponse:
+    """Of one day, today when none is named."""
+    day = req.params.get("day", clock.now().date().isoformat())
+    if not _is_day(day):
+        raise BadRequest([FieldError("day", "must be a date, as 2027-01-15")])
+    try:
+        shown, continuation = await read_differences(documents, day, req.params.get("continuation") or None)
+    except BadDocumentRequest as error:
+        rule = "must be what the page before gave for the same day"
+        raise BadRequest([FieldError("continuation", rule)]) from error
+    return answer({"day": day, "differences": shown, "continuation": continuation})
+
+
+def _is_day(text: str) -> bool:
+    try:
+        return date.fromisoformat(text).isoformat() == text
+    except ValueError:
+        return False
 
 
 async def _take(bus: Bus, clock: Clock, webhooks: Webhooks, req: func.HttpRequest) -> func.HttpResponse:
