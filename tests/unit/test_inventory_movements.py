@@ -79,6 +79,22 @@ async def test_a_count_sets_what_is_on_hand_and_is_recorded_without_a_difference
     check_ledger(documents)
 
 
+async def test_a_count_heeds_a_shipment_that_comes_in_between(documents):
+    await handlers.execute(documents, reserve("ord-1", {"a": 2}), START)
+
+    async def meanwhile(request):
+        if request == "batch inventory":
+            documents.before = _free
+            await handlers.commit(documents, "ord-1", START)
+
+    documents.before = meanwhile
+    movement = await book(documents, "a", "k-1", Count(4, "stock-take"), START)
+
+    assert (movement["quantity"], movement["on_hand"]) == (1, 4)
+    assert await figures(documents) == (4, 5, 1)
+    check_ledger(documents)
+
+
 async def test_a_first_count_makes_a_sku_known():
     documents = FakeDocuments()
 
