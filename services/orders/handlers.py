@@ -5,11 +5,11 @@ from base64 import b32encode
 from dataclasses import dataclass
 
 from core.clock import Clock
-from core.decider import Cause, Loaded, Outcome, RecordedEvent, execute, history
+from core.decider import Cause, Loaded, Outcome, execute
 from core.documents import Documents
 from core.envelope import Envelope
 from services.orders.commands import NoteLateReply, OrderCommand, Place, RequestCancel
-from services.orders.decider import ORDERS, OrderNotFound
+from services.orders.decider import ORDERS
 from services.orders.events import OrderEvent
 from services.orders.state import OrderState
 
@@ -48,14 +48,6 @@ async def note_late_reply(orders: Orders, reply: Envelope) -> None:
     """
     cause = Cause(f"{reply.id}:noted", reply.subject, reply.id, reply.traceparent, reply.source)
     await _execute(orders, reply.subject, NoteLateReply(reply.type, reply.id), cause)
-
-
-async def order_history(orders: Orders, stream: str) -> list[RecordedEvent]:
-    """Raises OrderNotFound."""
-    events = await history(orders.documents, ORDERS, stream)
-    if not events:
-        raise OrderNotFound
-    return events
 
 
 def _cause(stream: str, what: str, traceparent: str, actor: str) -> Cause:

@@ -1,17 +1,21 @@
 """What the API shows of an order: its snapshot on the write side, so that it is right at once."""
 
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from itertools import takewhile
 from typing import cast
 
 from pydantic import TypeAdapter
 
 from core.contracts import encode
-from core.decider import RecordedEvent, fold, history
+from core.decider import RecordedEvent, fold, history, read_event
 from core.documents import DocumentNotFound, Documents, Query, Where
 from core.json import Json, JsonObject
 from services.orders.decider import ORDERS, OrderNotFound
+from services.orders.list_projection import CONTAINER, sku_field
 from services.orders.state import OrderState
 
-ORDER_LIST = "order-list"
 HIDDEN_IN_HISTORY = frozenset({"request_digest", "payment_method"})
 IN_LIST = ("id", "customer_id", "status", "version", "currency", "total", "created_at", "updated_at")
 
@@ -34,8 +38,19 @@ async def read_order(documents: Documents, order_id: str) -> JsonObject:
     return order_view(state, cast(int, snapshot["version"]), cast(str, snapshot["updated_at"]))
 
 
-async def _from_events(documents: Documents, order_id: str) -> JsonObject:
+async def read_order_at(documents: Documents, order_id: str, at: datetime) -> JsonObject:
+    """The order as it was then: what its events up to that moment add up to. Raises OrderNotFound, also for
+    a moment before the first of them.
+    """
     events = await history(documents, ORDERS, order_id)
+    return _order_of(list(takewhile(lambda event: event.time <= at, events)))
+
+
+async def _from_events(documents: Documents, order_id: str) -> JsonObject:
+    return _order_of(await history(documents, ORDERS, order_id))
+
+
+def _order_of(events: Sequence[RecordedEvent]) -> JsonObject:
     if not events:
         raise OrderNotFound
     state = fold(ORDERS, ORDERS.initial, [event.data for event in events])
@@ -70,8 +85,21 @@ def links(order_id: str) -> JsonObject:
     return {"self": self, "history": f"{self}/history", "cancel": f"{self}/cancel"}
 
 
-def history_view(order_id: str, events: list[RecordedEvent]) -> JsonObject:
-    return {"id": order_id, "events": [_event_view(event) for event in events]}
+async def read_history(
+    documents: Documents, order_id: str, limit: int, continuation: str | None
+) -> JsonObject:
+    """One page of what happened, oldest first: by whom (`actor`), because of which message or request
+    (`causation_id`), for which order (`correlation_id`).
+
+    Raises OrderNotFound, BadDocumentRequest for a continuation of another query.
+    """
+    where = (Where("kind", "=", "event"),)
+    query = Query(where, order_id, "version", limit=limit, continuation=continuation)
+    page = await documents.query(ORDERS.container, query)
+    if not page.items and continuation is None and page.continuation is None:
+        raise OrderNotFound
+    events = [_event_view(read_event(item)) for item in page.items]
+    return {"id": order_id, "events": events, "continuation": page.continuation}
 
 
 def _event_view(event: RecordedEvent) -> Json:
@@ -87,15 +115,44 @@ def _event_view(event: RecordedEvent) -> Json:
     }
 
 
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """Which orders are listed; None takes all. Created at `start` or later, and before `end`."""
+
+    customer_id: str | None = None
+    status: str | None = None
+    sku: str | None = None
+    start: datetime | None = None
+    end: datetime | None = None
+
+    def where(self) -> tuple[Where, ...]:
+        conditions = []
+        if self.status is not None:
+            conditions.append(Where("status", "=", self.status))
+        if self.sku is not None:
+            conditions.append(Where(f"skus.{sku_field(self.sku)}", "=", True))
+        if self.start is not None:
+            conditions.append(Where("created_at", ">=", self.start.isoformat()))
+        if self.end is not None:
+            conditions.append(Where("created_at", "<", self.end.isoformat()))
+        return tuple(conditions)
+
+
 async def list_orders(
-    documents: Documents, customer_id: str | None, status: str | None, limit: int, continuation: str | None
+    documents: Documents, wanted: Wanted, limit: int, continuation: str | None
 ) -> JsonObject:
     """Newest first, from the read container, which follows the orders by a moment.
 
     Raises BadDocumentRequest for a continuation of another query.
     """
-    where = () if status is None else (Where("status", "=", status),)
-    query = Query(where, customer_id, "created_at", descending=True, limit=limit, continuation=continuation)
-    page = await documents.query(ORDER_LIST, query)
+    query = Query(
+        wanted.where(),
+        wanted.customer_id,
+        "created_at",
+        descending=True,
+        limit=limit,
+        continuation=continuation,
+    )
+    page = await documents.query(CONTAINER, query)
     items: list[Json] = [{name: item.get(name) for name in IN_LIST} for item in page.items]
     return {"items": items, "continuation": page.continuation}

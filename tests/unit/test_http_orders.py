@@ -1,7 +1,9 @@
 """The order API."""
 
 import asyncio
+from datetime import timedelta
 
+import azure.functions as func
 import pytest
 
 from core.decider import Cause, execute
@@ -39,6 +41,7 @@ async def test_an_order_is_accepted_and_its_saga_started() -> None:
             "self": f"/api/orders/{id}",
             "history": f"/api/orders/{id}/history",
             "cancel": f"/api/orders/{id}/cancel",
+            "shipment": f"/api/shipments/{id}",
         },
     }
     ((name, instance, given),) = api.client.started
@@ -240,6 +243,56 @@ async def test_the_history_tells_what_happened_without_secrets() -> None:
     assert reserved["correlation_id"] == id
     assert not {"payment_method", "request_digest"} & set(created["data"])
     assert b"tok_ok" not in response.get_body()
+
+
+async def test_the_history_is_read_page_by_page() -> None:
+    api = Api()
+    route = {"order_id": await api.placed()}
+    await reserve(api, route["order_id"])
+    first = content(await api.call("get_order_history", route=route, query={"limit": "1"}))
+    query = {"limit": "1", "continuation": first["continuation"]}
+    rest = content(await api.call("get_order_history", route=route, query=query))
+    assert [event["version"] for event in first["events"] + rest["events"]] == [1, 2]
+    assert rest["continuation"] is None
+    for wrong in ({"limit": "1001"}, {"continuation": "nonsense"}):
+        response = await api.call("get_order_history", route=route, query=wrong)
+        assert list(broken_rules(response)) == list(wrong)
+
+
+async def test_an_order_is_shown_as_it_was() -> None:
+    api = Api()
+    id = await api.placed()
+    before = content(await api.call("get_order", route={"order_id": id}))
+    placed_at = api.clock.now()
+    api.clock.advance(60)
+    await reserve(api, id)
+
+    async def at(seconds: float) -> func.HttpResponse:
+        moment = (placed_at + timedelta(seconds=seconds)).isoformat()
+        return await api.call("get_order", route={"order_id": id}, query={"at": moment})
+
+    for seconds in (0, 59.999999):
+        assert content(await at(seconds)) == before
+    now = content(await api.call("get_order", route={"order_id": id}))
+    assert (now["status"], now["version"]) == ("inventory_reserved", 2)
+    for seconds in (60, 3600):
+        assert content(await at(seconds)) == now
+    assert (await at(-0.000001)).status_code == 404
+
+
+@pytest.mark.parametrize(
+    ("query", "field"),
+    [
+        ({"at": "yesterday"}, "at"),
+        ({"at": "2027-01-15T08:00:00"}, "at"),
+        ({"at": "2027-01-15T08:00:00 00:00"}, "at"),
+        ({"at": "2027-01-15T08:00:00Z", "wait": "1"}, "wait"),
+    ],
+)
+async def test_a_moment_has_a_rule(query: dict[str, str], field: str) -> None:
+    api = Api()
+    response = await api.call("get_order", route={"order_id": await api.placed()}, query=query)
+    assert list(broken_rules(response)) == [field]
 
 
 async def test_a_cancellation_is_recorded_and_the_saga_woken() -> None:

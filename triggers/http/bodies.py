@@ -2,6 +2,7 @@
 
 import json
 import re
+from datetime import UTC, datetime
 from http import HTTPStatus
 from typing import Annotated, Any
 
@@ -16,6 +17,7 @@ MAX_ERRORS = 20
 
 _ID = re.compile(r"[^/\\#?\x00-\x1f\x7f-\x9f]{1,64}")
 _KEY = re.compile(r"[\x21-\x7e](?:[\x20-\x7e]{0,126}[\x21-\x7e])?")
+_TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d{1,6})?(?:Z|[+-]\d\d:\d\d)", re.ASCII)
 _TEXT = re.compile(r"[^\x00-\x1f\x7f-\x9f]*")
 
 
@@ -112,9 +114,9 @@ def idempotency_key(request: func.HttpRequest) -> str:
     return key
 
 
-def page_limit(request: func.HttpRequest, most: int = 100) -> int:
-    """The parameter `limit`, 20 when absent. Raises BadRequest."""
-    limit = whole_number(request.params.get("limit", "20"), 1, most)
+def page_limit(request: func.HttpRequest, most: int = 100, default: int = 20) -> int:
+    """The parameter `limit`. Raises BadRequest."""
+    limit = whole_number(request.params.get("limit", str(default)), 1, most)
     if limit is None:
         raise BadRequest([FieldError("limit", f"must be a whole number from 1 to {most}")])
     return limit
@@ -129,6 +131,20 @@ def query_identifier(request: func.HttpRequest, name: str) -> str | None:
     """None when absent. Raises BadRequest."""
     value = request.params.get(name)
     return None if value is None else _checked(name, value)
+
+
+def query_time(request: func.HttpRequest, name: str) -> datetime | None:
+    """In UTC; None when absent. Raises BadRequest."""
+    value = request.params.get(name)
+    if value is None:
+        return None
+    try:
+        if _TIME.fullmatch(value) is not None:
+            return datetime.fromisoformat(value).astimezone(UTC)
+    except (ValueError, OverflowError):
+        pass
+    rule = "must be a time as 2026-01-31T08:00:00Z; the + of an offset is written %2B"
+    raise BadRequest([FieldError(name, rule)])
 
 
 def _checked(name: str, value: str) -> str:

@@ -20,6 +20,7 @@ from triggers.http.bodies import (
     page_limit,
     path_identifier,
     query_identifier,
+    query_time,
     read_body,
     whole_number,
 )
@@ -28,6 +29,9 @@ from triggers.http.problem import BadRequest, FieldError, answer, answering
 from triggers.sagas import SagaUnreachable, is_active, start
 
 LONGEST_WAIT_S = 30
+HISTORY_EVENTS = 1000
+"""On one page, at most."""
+
 FIRST_POLL_S = 0.05
 LONGEST_POLL_S = 0.5
 STATUSES = frozenset(get_args(Status.__value__)) - {"none", "shipping_created"}
@@ -103,25 +107,36 @@ async def _start(
 
 
 async def _list(orders: Orders, req: func.HttpRequest) -> func.HttpResponse:
-    customer_id = query_identifier(req, "customer_id")
     status = req.params.get("status")
     if status is not None and status not in STATUSES:
         raise BadRequest([FieldError("status", f"must be one of {', '.join(sorted(STATUSES))}")])
-    if customer_id is None and status is None:
-        raise BadRequest([FieldError("customer_id", "must be given, or status")])
+    wanted = views.Wanted(
+        customer_id=query_identifier(req, "customer_id"),
+        status=status,
+        sku=query_identifier(req, "sku"),
+        start=query_time(req, "from"),
+        end=query_time(req, "to"),
+    )
+    if wanted == views.Wanted():
+        raise BadRequest([FieldError("customer_id", "must be given, or status, sku, from or to")])
+    if wanted.start is not None and wanted.end is not None and wanted.start >= wanted.end:
+        raise BadRequest([FieldError("from", "must be before to")])
     limit = page_limit(req)
-    continuation = req.params.get("continuation") or None
     try:
-        page = await views.list_orders(orders.documents, customer_id, status, limit, continuation)
+        page = await views.list_orders(orders.documents, wanted, limit, _continuation(req))
     except BadDocumentRequest as error:
-        rule = "must be what the page before gave for the same query"
-        raise BadRequest([FieldError("continuation", rule)]) from error
+        raise _bad_continuation() from error
     return answer(page)
 
 
 async def _get(orders: Orders, req: func.HttpRequest) -> func.HttpResponse:
     order_id = path_identifier(req, "order_id")
+    at = query_time(req, "at")
     wait_s = _wait_s(req)
+    if at is not None:
+        if wait_s:
+            raise BadRequest([FieldError("wait", "must not be given with at: the past does not change")])
+        return answer(await views.read_order_at(orders.documents, order_id, at))
     known = etags(req.headers.get("If-None-Match", ""))
     order = await views.read_order(orders.documents, order_id)
     if wait_s and (not known or etag(order) in known or "*" in known):
@@ -151,7 +166,20 @@ async def _next_version(orders: Orders, order: JsonObject, wait_s: float) -> Jso
 
 async def _history(orders: Orders, req: func.HttpRequest) -> func.HttpResponse:
     order_id = path_identifier(req, "order_id")
-    return answer(views.history_view(order_id, await handlers.order_history(orders, order_id)))
+    limit = page_limit(req, HISTORY_EVENTS, default=100)
+    try:
+        page = await views.read_history(orders.documents, order_id, limit, _continuation(req))
+    except BadDocumentRequest as error:
+        raise _bad_continuation() from error
+    return answer(page)
+
+
+def _continuation(req: func.HttpRequest) -> str | None:
+    return req.params.get("continuation") or None
+
+
+def _bad_continuation() -> BadRequest:
+    return BadRequest([FieldError("continuation", "must be what the page before gave for the same query")])
 
 
 async def _cancel(
