@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import asdict, dataclass, field
 from typing import Any
@@ -121,6 +121,36 @@ class Api:
     async def cancel(self, id: str) -> OrderView:
         _, answer = await self._call("POST", f"/api/orders/{quote(id, safe='')}/cancel", expect=(202,))
         return _view(answer)
+
+    async def request_return(self, order_id: str, pieces: Mapping[int, int], reason: str, key: str) -> str:
+        """The id of the return. `pieces` by line, counted from 1; `key` is the idempotency key."""
+        lines = [{"line": line, "quantity": count, "reason": reason} for line, count in pieces.items()]
+        path = f"/api/orders/{quote(order_id, safe='')}/returns"
+        headers = {"Idempotency-Key": key}
+        body = orjson.dumps({"lines": lines})
+        _, answer = await self._call("POST", path, body=body, headers=headers, expect=(202,))
+        return str(answer["id"])
+
+    async def return_status(self, id: str) -> str:
+        _, answer = await self._call("GET", f"/api/returns/{quote(id, safe='')}", expect=(200,))
+        return str(answer["status"])
+
+    async def receive_return(self, id: str) -> None:
+        await self._call("POST", f"/api/operations/returns/{quote(id, safe='')}/received", expect=(202,))
+
+    async def inspect_return(self, id: str, found: Sequence[Mapping[str, int]]) -> None:
+        """`found`: {"line", "restocked", "written_off", "refunded"} of each line."""
+        path = f"/api/operations/returns/{quote(id, safe='')}/inspection"
+        await self._call("POST", path, body=orjson.dumps({"lines": list(found)}), expect=(202,))
+
+    async def returned(self, id: str, *statuses: str, patience_s: float = 60.0) -> str:
+        """Its status, once it is one of these. Raises Unreachable."""
+        deadline = time.monotonic() + patience_s
+        while (status := await self.return_status(id)) not in statuses:
+            if time.monotonic() > deadline:
+                raise Unreachable(f"return {id} is {status} and not {' or '.join(statuses)}")
+            await asyncio.sleep(PAUSE_S)
+        return status
 
     async def set_stock(self, sku: str, on_hand: int) -> dict[str, Any]:
         _, answer = await self._call(

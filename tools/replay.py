@@ -1,8 +1,10 @@
 """Submit the invoices of an Online Retail CSV file as orders: `make replay FILE=...`.
 
 The last line is
-`replay: I invoices, O orders, C completed, X cancelled, S skipped (reason=n ...), 0 violations`.
-Exit 0 when every order completed or was cancelled and nothing is violated.
+`replay: I invoices, O orders, C completed, X cancelled, R returned, S skipped (reason=n ...), 0 violations`.
+An invoice that cancels another is a return of the customer's earlier order where one matches, see
+tools/retail_returns.py. Exit 0 when every order completed or was cancelled, every return completed and
+nothing is violated.
 """
 
 import argparse
@@ -10,7 +12,7 @@ import asyncio
 import sys
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -38,6 +40,8 @@ from tools.retail import (
     skip_reason,
     stock_needed,
 )
+from tools.retail_returns import CANCELLATION, GoodsBack, match_returns
+from tools.retail_returns import SKIP_REASONS as NO_RETURN
 from tools.scratch import fresh_emulator, run, settle, show
 
 OPEN_ORDERS = 32
@@ -48,23 +52,28 @@ type Advance = Callable[[], None]
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """What a file asks for: orders by invoice number, in file order; the other invoices counted by reason."""
+    """What a file asks for: orders by invoice number, and returns, both in file order; the other invoices
+    counted by reason.
+    """
 
     orders: Mapping[str, NewOrder]
+    returns: Sequence[GoodsBack]
     skipped: Mapping[str, int]
 
     @property
     def invoices(self) -> int:
-        return len(self.orders) + sum(self.skipped.values())
+        return len(self.orders) + len(self.returns) + sum(self.skipped.values())
 
 
 def plan(invoices: list[Invoice]) -> Plan:
     reasons = {invoice.number: skip_reason(invoice) for invoice in invoices}
-    counted = Counter(reasons.values())
-    return Plan(
-        {invoice.number: order_of(invoice) for invoice in invoices if reasons[invoice.number] is None},
-        {reason: counted[reason] for reason in SKIP_REASONS if counted[reason]},
+    orders = {invoice.number: order_of(invoice) for invoice in invoices if reasons[invoice.number] is None}
+    returns, no_returns = match_returns(invoices, orders)
+    counted = Counter(no_returns.values()) + Counter(
+        reason for reason in reasons.values() if reason not in (None, CANCELLATION)
     )
+    known = (*NO_RETURN, *SKIP_REASONS)
+    return Plan(orders, returns, {reason: counted[reason] for reason in known if counted[reason]})
 
 
 async def submit_all(api: Api, orders: Mapping[str, NewOrder], ended: Advance) -> list[OrderView]:
@@ -87,14 +96,31 @@ async def submit_all(api: Api, orders: Mapping[str, NewOrder], ended: Advance) -
     return [task.result() for task in tasks]
 
 
-def summary(plan: Plan, ends: list[OrderView], violations: int) -> str:
+async def return_all(api: Api, returns: Sequence[GoodsBack], order_ids: Mapping[str, str]) -> int:
+    """How many went through, everything restocked and paid back. `order_ids` by invoice number."""
+    done = 0
+    for goods in returns:
+        order_id = order_ids.get(goods.invoice)
+        if order_id is None:
+            continue
+        id = await api.request_return(order_id, goods.pieces, "cancelled", goods.number)
+        await api.returned(id, "awaiting_parcel")
+        await api.receive_return(id)
+        await api.inspect_return(
+            id, [{"line": line, "restocked": count} for line, count in goods.pieces.items()]
+        )
+        done += await api.returned(id, "completed") == "completed"
+    return done
+
+
+def summary(plan: Plan, ends: list[OrderView], returned: int, violations: int) -> str:
     statuses = Counter(order.status for order in ends)
     skipped = sum(plan.skipped.values())
-    reasons = " ".join(f"{reason}={number}" for reason, number in plan.skipped.items())
+    why = " ".join(f"{reason}={number}" for reason, number in plan.skipped.items())
     return (
         f"replay: {plan.invoices} invoices, {len(ends)} orders, {statuses['completed']} completed, "
-        f"{statuses['cancelled']} cancelled, {skipped} skipped{f' ({reasons})' if reasons else ''}, "
-        f"{violations} violations"
+        f"{statuses['cancelled']} cancelled, {returned} returned, "
+        f"{skipped} skipped{f' ({why})' if why else ''}, {violations} violations"
     )
 
 
@@ -152,10 +178,16 @@ async def replay(plan: Plan, console: Console, adapters: str) -> int:
         await api.load_stock(stock)
         with progress(console, len(plan.orders)) as advance:
             ends = await submit_all(api, plan.orders, advance)
+        completed = {
+            number: order.id
+            for number, order in zip(plan.orders, ends, strict=True)
+            if order.status == "completed"
+        }
+        returned = await return_all(api, plan.returns, completed)
         violations = await settle(emulator.state, (order.id for order in ends))
     show(violations)
-    print(summary(plan, ends, len(violations)))
-    return 1 if violations else 0
+    print(summary(plan, ends, returned, len(violations)))
+    return 1 if violations or returned < len(plan.returns) else 0
 
 
 def main() -> int:

@@ -44,8 +44,8 @@ def test_a_dirty_file_is_replayed_and_every_skip_is_counted_by_reason(adapters: 
     assert done.stderr == ""
     assert done.returncode == 0
     assert done.stdout.splitlines()[-1] == (
-        "replay: 5 invoices, 2 orders, 2 completed, 0 cancelled, "
-        "3 skipped (cancellation=1 no_customer=1 non_positive_price=1), 0 violations"
+        "replay: 5 invoices, 2 orders, 2 completed, 0 cancelled, 1 returned, "
+        "2 skipped (no_customer=1 non_positive_price=1), 0 violations"
     )
     assert "\x1b" not in done.stdout
 
@@ -79,8 +79,8 @@ def test_the_sample_replays_with_307_orders_and_nothing_violated() -> None:
     assert done.stderr == ""
     assert done.returncode == 0
     assert done.stdout.splitlines()[-1] == (
-        "replay: 400 invoices, 307 orders, 307 completed, 0 cancelled, "
-        "93 skipped (cancellation=35 no_customer=58), 0 violations"
+        "replay: 400 invoices, 307 orders, 307 completed, 0 cancelled, 4 returned, "
+        "89 skipped (cancellation_of_no_order=31 no_customer=58), 0 violations"
     )
 
 

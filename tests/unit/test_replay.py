@@ -17,6 +17,7 @@ from tools.retail import (
     skip_reason,
     stock_needed,
 )
+from tools.retail_returns import GoodsBack
 
 HEADER = "InvoiceNo,StockCode,Description,Quantity,InvoiceDate,UnitPrice,CustomerID,Country"
 
@@ -151,21 +152,68 @@ def test_skips_are_counted_by_reason_in_the_order_of_the_reasons(tmp_path: Path)
     planned = plan(invoices(tmp_path, *rows))
     assert list(planned.orders) == ["1"]
     assert list(planned.skipped.items()) == [
-        ("cancellation", 2),
+        ("cancellation_that_sells", 2),
         ("no_customer", 1),
         ("non_positive_price", 1),
     ]
 
 
+def test_a_cancelled_invoice_is_a_return_of_the_latest_order_that_has_all_of_it(tmp_path: Path) -> None:
+    rows = [
+        *(row("1"), row("2"), row("2", quantity="4", price="2.10"), row("2", code="B", quantity="1")),
+        *(row("C3", quantity="-2"), row("C3", code="B", quantity="-1")),
+        row("C4", quantity="-5"),  # of order 2 only 4 are left at this price
+        row("C5", quantity="-1", price="2.10"),
+    ]
+    planned = plan(invoices(tmp_path, *rows))
+    assert [(goods.number, goods.invoice, dict(goods.pieces)) for goods in planned.returns] == [
+        ("C3", "2", {1: 2, 3: 1}),
+        ("C4", "1", {1: 5}),
+        ("C5", "2", {2: 1}),
+    ]
+    assert (planned.skipped, planned.invoices) == ({}, 5)
+
+
+def test_a_return_takes_from_several_lines_of_a_stock_code_at_one_price(tmp_path: Path) -> None:
+    rows = [row("1", quantity="2"), row("1", quantity="3"), row("C2", quantity="-4")]
+    [goods] = plan(invoices(tmp_path, *rows)).returns
+    assert goods.pieces == {1: 2, 2: 2}
+
+
+@pytest.mark.parametrize(
+    ("cancelled", "reason"),
+    [
+        (row("C2", customer="", quantity="-1"), "cancellation_without_customer"),
+        (row("C2", quantity="1"), "cancellation_that_sells"),
+        (row("C2", quantity="-7"), "cancellation_of_no_order"),
+        (row("C2", quantity="-1", price="2.54"), "cancellation_of_no_order"),
+        (row("C2", quantity="-1", code="D"), "cancellation_of_no_order"),
+        (row("C2", quantity="-1", customer="1"), "cancellation_of_no_order"),
+    ],
+)
+def test_a_cancelled_invoice_that_fits_no_order_is_skipped_under_its_reason(
+    tmp_path: Path, cancelled: str, reason: str
+) -> None:
+    planned = plan(invoices(tmp_path, row("1"), cancelled))
+    assert (planned.returns, planned.skipped) == ([], {reason: 1})
+
+
+def test_an_order_that_comes_after_the_cancellation_is_not_meant(tmp_path: Path) -> None:
+    planned = plan(invoices(tmp_path, row("C1", quantity="-1"), row("2")))
+    assert planned.skipped == {"cancellation_of_no_order": 1}
+
+
 def test_the_summary_counts_everything() -> None:
     ends = [OrderView("a", "completed", 6), OrderView("b", "cancelled", 4), OrderView("c", "completed", 6)]
-    orders = Plan({str(number): _ANY_ORDER for number in range(3)}, {"cancellation": 2, "no_customer": 1})
-    assert summary(orders, ends, 0) == (
-        "replay: 6 invoices, 3 orders, 2 completed, 1 cancelled, 3 skipped (cancellation=2 no_customer=1), "
+    orders = Plan(
+        {str(number): _ANY_ORDER for number in range(3)}, [GoodsBack("C9", "1", {1: 1})], {"no_customer": 2}
+    )
+    assert summary(orders, ends, 1, 0) == (
+        "replay: 6 invoices, 3 orders, 2 completed, 1 cancelled, 1 returned, 2 skipped (no_customer=2), "
         "0 violations"
     )
-    assert summary(Plan({}, {}), [], 4) == (
-        "replay: 0 invoices, 0 orders, 0 completed, 0 cancelled, 0 skipped, 4 violations"
+    assert summary(Plan({}, [], {}), [], 0, 4) == (
+        "replay: 0 invoices, 0 orders, 0 completed, 0 cancelled, 0 returned, 0 skipped, 4 violations"
     )
 
 
@@ -186,10 +234,10 @@ def test_plain_progress_says_rate_and_time_left_now_and_then() -> None:
 
 
 @needs_sample
-def test_the_sample_has_307_orders_and_93_skips() -> None:
+def test_the_sample_has_307_orders_4_returns_and_89_skips() -> None:
     found = read_invoices(SAMPLE)
     planned = plan(found)
-    assert (planned.invoices, len(planned.orders)) == (400, 307)
-    assert planned.skipped == {"cancellation": 35, "no_customer": 58}
+    assert (planned.invoices, len(planned.orders), len(planned.returns)) == (400, 307, 4)
+    assert planned.skipped == {"cancellation_of_no_order": 31, "no_customer": 58}
     assert Counter(map(skip_reason, found)).keys() <= {None, *SKIP_REASONS}
     assert sum(stock_needed(planned.orders.values()).values()) == 64_769
