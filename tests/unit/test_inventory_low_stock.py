@@ -158,7 +158,8 @@ async def test_a_first_threshold_does_not_forget_what_was_recorded_in_between():
     await feed(documents, bus)
 
     assert told(bus) == {"a:inventory:1": StockLow("a", 1, 5)}
-    assert (await read_stock(documents, "a")).threshold == 3
+    level = await read_stock(documents, "a")
+    assert (level.threshold, level.low) == (3, True)
 
 
 async def test_figures_that_are_stale_record_nothing(documents):
