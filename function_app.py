@@ -36,6 +36,7 @@ from triggers.http import notification_preferences as preferences_api
 from triggers.http import notification_templates as templates_api
 from triggers.http import notifications as notifications_api
 from triggers.http import orders as orders_api
+from triggers.http import payment_methods as payment_methods_api
 from triggers.http import payments as payments_api
 from triggers.http import returns as returns_api
 from triggers.sagas import ReturnSagas
@@ -101,6 +102,7 @@ for blueprint in (
     returns_api.blueprint(orders, return_sagas, settings.return_window_s),
     inventory_api.blueprint(documents, clock),
     imports_api.blueprint(documents, bus, clock),
+    payment_methods_api.blueprint(documents, gateway, clock, settings.gateway_timeout_s),
     payments_api.blueprint(documents, bus, clock, webhooks),
     operations.blueprint(orders, policy, (ORDER_LIST, STOCK_LEVELS)),
     health.blueprint(),

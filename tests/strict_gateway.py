@@ -4,7 +4,7 @@ from collections.abc import AsyncIterator
 from datetime import datetime
 from typing import Any
 
-from services.payments.gateway import MoneyBack, Movement, PaymentGateway, Pending, RefundRefused
+from services.payments.gateway import Card, MoneyBack, Movement, PaymentGateway, Pending, RefundRefused
 from services.payments.messages import Charged, Declined
 from tests.interleaving import Gates
 from tests.strict_outside import StrictOutside
@@ -23,6 +23,9 @@ class StrictGateway(PaymentGateway):
         self.cancellable = True
         self.charges: list[Charged | Declined | Pending] = []
         self.refunds: list[tuple[str, MoneyBack]] = []
+
+    async def keep(self, customer_id: str, token: str) -> Card | None:
+        return Card(token, "visa", "4242", 12, 2040)
 
     async def charge(
         self, key: str, order_id: str, amount: int, currency: str, method: str

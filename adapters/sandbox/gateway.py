@@ -12,6 +12,9 @@
     tok_pending_stuck_<seconds>  as tok_pending, but cannot be cancelled before
     tok_action_<seconds>         the customer must do something, and does so after that long: charged
     tok_action_abandoned         the customer never does it
+    tok_expired, tok_unknown     charged; cannot be put on file: the card has expired, or is not known
+    tok_expires_<MMYYYY>         charged; on file, the card expires at the end of that month
+    tok_mastercard, tok_amex     charged; on file, the card is of that brand, else of Visa
     anything else                charged
 
 A charge costs one document request. A webhook is sent as the message on the queue `payments` that the
@@ -19,6 +22,7 @@ endpoint makes of one, enqueued when the charge ends.
 """
 
 import asyncio
+import re
 from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
@@ -38,12 +42,21 @@ from core.clock import Clock
 from core.documents import Documents, PreconditionFailed, Query, SetField, Where
 from core.envelope import to_message
 from core.json import Json, JsonObject
-from services.payments.gateway import MoneyBack, Movement, Notice, PaymentGateway, Pending, RefundRefused
+from services.payments.gateway import (
+    Card,
+    MoneyBack,
+    Movement,
+    Notice,
+    PaymentGateway,
+    Pending,
+    RefundRefused,
+)
 from services.payments.messages import Charged, Declined
 from services.payments.webhooks import check_charge
 
 QUEUE = "payments"
 PROVIDER = "sandbox"
+_BRANDS = {"tok_mastercard": ("mastercard", "4444"), "tok_amex": ("amex", "0005")}
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +74,15 @@ class SandboxGateway(PaymentGateway):
         self._documents = documents
         self._bus = bus
         self._clock = clock
+
+    async def keep(self, customer_id: str, token: str) -> Card | None:
+        if token == "tok_unknown":  # noqa: S105  (a test token)
+            return None
+        brand, last_four = _BRANDS.get(token, ("visa", "4242"))
+        expiry = re.fullmatch(r"tok_expires_(0[1-9]|1[0-2])(\d{4})", token)
+        if expiry is not None:
+            return Card(token, brand, last_four, int(expiry[1]), int(expiry[2]))
+        return Card(token, brand, last_four, 12, 2020 if token == "tok_expired" else 2040)  # noqa: S105
 
     async def charge(
         self, key: str, order_id: str, amount: int, currency: str, method: str

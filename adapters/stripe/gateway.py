@@ -15,10 +15,13 @@ import stripe
 
 from adapters.stripe.amounts import from_stripe, to_stripe
 from core.outside_call import OutsideUnavailable
-from services.payments.gateway import MoneyBack, Movement, PaymentGateway, Pending, RefundRefused
+from services.payments.gateway import Card, MoneyBack, Movement, PaymentGateway, Pending, RefundRefused
 from services.payments.messages import Charged, Declined
 
 API = "https://api.stripe.com"
+
+_OF = ":"
+"""Between Customer and PaymentMethod in the reference to a card that was kept: `cus_1:pm_1`."""
 
 _ENDED = {"canceled", "requires_payment_method"}
 _NOT_MADE = {"failed", "canceled"}
@@ -41,6 +44,26 @@ class StripeGateway(PaymentGateway):
     async def close(self) -> None:
         await self._http.close_async()  # type: ignore[no-untyped-call]
 
+    async def keep(self, customer_id: str, token: str) -> Card | None:
+        """A PaymentMethod is good for one charge, unless it is attached to a Customer, who is named in each.
+
+        https://docs.stripe.com/payments/payment-methods#payment-methods-and-customers
+        """
+        key: Any = {"idempotency_key": f"{customer_id}:{token}:keep"}
+        asked: Any = {"metadata": {"customer_id": customer_id}}
+        try:
+            method = (await _answer(self._client.payment_methods.retrieve_async(token))).to_dict()
+            card, owner = method.get("card"), method.get("customer")
+            if card and not owner:
+                owner = (await _answer(self._client.customers.create_async(asked, key))).id
+                await _answer(self._client.payment_methods.attach_async(method["id"], {"customer": owner}))
+        except (stripe.CardError, stripe.InvalidRequestError):
+            return None
+        if not card:
+            return None
+        reference = f"{owner}{_OF}{method['id']}"
+        return Card(reference, card["brand"], card["last4"], card["exp_month"], card["exp_year"])
+
     async def charge(
         self, key: str, order_id: str, amount: int, currency: str, method: str
     ) -> Charged | Declined | Pending:
@@ -52,6 +75,9 @@ class StripeGateway(PaymentGateway):
             "confirm": True,
             "metadata": {"order_id": order_id},
         }
+        customer, separator, kept = method.partition(_OF)
+        if separator:
+            asked |= {"customer": customer, "payment_method": kept}
         if self._return_url:
             asked["return_url"] = self._return_url
         try:

@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 
 from core.clock import Clock
 from core.contracts import contract_name
+from core.documents import Documents
 from core.envelope import command_id
 from core.outside_call import Intent, OutcomeUnknown, OutsideCall, OutsideUnavailable, deadline
 from services.payments.decider import (
@@ -23,12 +24,14 @@ from services.payments.events import ChargeStarted, PartRefundStarted, RefundSta
 from services.payments.gateway import MoneyBack, PaymentGateway, RefundRefused
 from services.payments.messages import (
     Charge,
+    Declined,
     PartRefunded,
     PartRefundRefused,
     Refund,
     Refunded,
     RefundPart,
 )
+from services.payments.methods import token_for
 from services.payments.state import Part, Payment
 
 CHARGE = contract_name(Charge)
@@ -61,17 +64,22 @@ class Outside:
             raise OutcomeUnknown(f"the gateway did not answer within {self.timeout_s:.1f} s") from error
 
 
-def charge_call(outside: Outside, state: Payment, intent: Intent, charge: Charge | None) -> Call:
+def charge_call(
+    outside: Outside, documents: Documents, state: Payment, intent: Intent, charge: Charge | None
+) -> Call:
     """`charge` is there when this delivery may make the call: it alone has the token."""
 
     async def call() -> PaymentCommand:
         assert charge is not None  # noqa: S101  (only its delivery opens this intent)
+        token = await token_for(documents, charge, outside.clock.now())
+        if isinstance(token, Declined):
+            return RecordCharge(token, outside.deadline())
         result = await outside.gateway.charge(
             command_id(charge.order_id, CHARGE),
             charge.order_id,
             charge.amount,
             charge.currency,
-            charge.payment_method,
+            token,
         )
         return RecordCharge(result, outside.deadline())
 

@@ -36,6 +36,20 @@ class RefundRefused:
 
 
 @dataclass(frozen=True, slots=True)
+class Card:
+    """What may be kept and shown of a card. `brand` as the gateway spells it.
+
+    reference: what charges it again and again; a token that a form gave may be good for one charge only.
+    """
+
+    reference: str
+    brand: str
+    last_four: str
+    expiry_month: int
+    expiry_year: int
+
+
+@dataclass(frozen=True, slots=True)
 class Movement:
     """Money that moved, as one side knows it. `part` as in PaymentGateway; `at` is when."""
 
@@ -66,6 +80,13 @@ class PaymentGateway(Protocol):
     All raise OutsideUnavailable (nothing was done; worth repeating) and may take for ever: the caller sets a
     limit.
     """
+
+    async def keep(self, customer_id: str, token: str) -> Card | None:
+        """The card behind a token, ready to be charged again. None: there is no card that it could keep.
+
+        A repeat does nothing.
+        """
+        ...
 
     async def charge(
         self, key: str, order_id: str, amount: int, currency: str, method: str

@@ -85,7 +85,7 @@ async def handle_command(
         _start(told, outside.deadline()),
         loaded=Loaded(PAYMENTS.initial) if isinstance(told, Charge) else None,
         answers=answers,
-        under_way=_calls(outside, told if isinstance(told, Charge) else None),
+        under_way=_calls(outside, documents, told if isinstance(told, Charge) else None),
     )
     return None
 
@@ -129,7 +129,7 @@ async def _check_charge(
         start,
         loaded=loaded,
         answers=answers,
-        under_way=_calls(outside, None),
+        under_way=_calls(outside, documents, None),
         # Sent again when it was given before: who gave it may have died before it was sent.
         answer_to=command_id(told.order_id, CHARGE),
     )
@@ -141,7 +141,7 @@ def _is_known(state: Payment, told: CheckCharge) -> bool:
     return bool(state.payment_id) or state.charge_answer == "declined"
 
 
-def _calls(outside: Outside, charge: Charge | None) -> Callable[[Payment], Call | None]:
+def _calls(outside: Outside, documents: Documents, charge: Charge | None) -> Callable[[Payment], Call | None]:
     """What this delivery has to see through. `charge` is its command, if it is one."""
     first = _Once(charge is not None)
 
@@ -156,7 +156,7 @@ def _calls(outside: Outside, charge: Charge | None) -> Callable[[Payment], Call 
             if charge is None and not state.refund_wanted:
                 return None  # the outcome may be a new attempt, which only the charge's own delivery can make
             first.take()  # what this call answers need not be looked up
-            return charge_call(outside, state, state.intent, charge)
+            return charge_call(outside, documents, state, state.intent, charge)
         part = state.part_under_way
         if part is not None:
             return part_call(outside, state, state.intent, part)

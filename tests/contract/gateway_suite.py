@@ -19,11 +19,14 @@ def order() -> str:
 
 
 class GatewaySuite(ABC):
-    """ok, declined, action: tokens that are charged, that are declined, and whose customer must act first."""
+    """ok, declined, action, unknown: tokens that are charged, are declined, whose customer must act first, and
+    that no card is known by.
+    """
 
     ok: str
     declined: str
     action: str
+    unknown: str
 
     @pytest.fixture
     @abstractmethod
@@ -40,6 +43,22 @@ class GatewaySuite(ABC):
         charged = await self.charged(gateway, order)
         assert (charged.order_id, charged.amount, charged.currency) == (order, 4200, "GBP")
         assert await gateway.find_charge(order, charged.payment_id) == charged
+
+    async def test_a_card_that_is_kept_can_be_charged_again_and_again(
+        self, gateway: PaymentGateway, order: str
+    ) -> None:
+        kept = [await gateway.keep("cust-1", self.ok) for _ in range(2)]
+        card = kept[0]
+        assert card is not None
+        assert (card.brand, card.last_four) == ("visa", "4242")
+        assert card.expiry_year > 2027
+        for number in (1, 2):
+            named = f"{order}-{number}"
+            result = await gateway.charge(f"{named}:charge", named, 4200, "GBP", card.reference)
+            assert isinstance(result, Charged)
+
+    async def test_what_is_no_card_is_not_kept(self, gateway: PaymentGateway) -> None:
+        assert await gateway.keep("cust-1", self.unknown) is None
 
     async def test_a_declined_charge_has_a_reason(self, gateway: PaymentGateway, order: str) -> None:
         result = await gateway.charge(f"{order}:charge", order, 4200, "GBP", self.declined)

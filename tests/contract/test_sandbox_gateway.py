@@ -14,6 +14,7 @@ class TestSandboxGateway(GatewaySuite):
     ok = "tok_ok"
     declined = "tok_declined"
     action = "tok_action_abandoned"
+    unknown = "tok_unknown"
 
     @pytest.fixture
     async def gateway(self) -> PaymentGateway:

@@ -83,6 +83,7 @@ async def payment_method(url: str, number: str) -> str:
 class TestStripeGateway(GatewaySuite):
     ok = "pm_card_visa"
     declined = "pm_card_chargeCustomerFail"
+    unknown = "pm_none"
 
     @pytest.fixture
     async def gateway(self, localstripe: str) -> AsyncIterator[PaymentGateway]:

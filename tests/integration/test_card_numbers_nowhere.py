@@ -69,7 +69,7 @@ async def send_to_every_route(run: Simulated) -> None:
         for url, given, body in requests:
             answer = await run.request(method, url, given, body)
             assert not TRACES.search(answer.body.decode()), (method, url, answer.body)
-            assert method == "GET" or answer.status >= 400 or "{" not in route, (method, url, answer.status)
+            assert f"/{CARD}" not in url or answer.status >= 400, (method, url, answer.status)
 
 
 async def send_every_field_of_an_order(run: Simulated) -> int:

@@ -6,14 +6,25 @@ import azure.durable_functions as df
 import azure.functions as func
 import orjson
 
+from adapters.sandbox.gateway import SandboxGateway
 from adapters.sandbox.payment_webhooks import SandboxWebhooks
+from adapters.sandbox.shipping_webhooks import SandboxShippingWebhooks
 from services.inventory.stock_projection import STOCK_LEVELS
 from services.orders.handlers import Orders
 from services.orders.list_projection import ORDER_LIST
 from services.orders.policy import Policy, ReturnPolicy
 from tests.durable_client import FakeDurableClient
 from tests.fakes import FakeBus, FakeClock, FakeDocuments
-from triggers.http import health, inventory, inventory_imports, operations, orders, payments, returns
+from triggers.http import (
+    health,
+    inventory,
+    inventory_imports,
+    operations,
+    orders,
+    payment_methods,
+    payments,
+    returns,
+)
 from triggers.sagas import ReturnSagas
 
 POLICY = Policy(step_timeout_s=30.0, step_attempts=3, undo_attempts=5, attention_interval_s=60.0)
@@ -38,6 +49,7 @@ class Api:
         self.clock = FakeClock()
         self.documents = FakeDocuments(self.clock)
         self.bus = FakeBus(self.clock)
+        self.gateway = SandboxGateway(self.documents, self.bus, self.clock)
         self.client = FakeDurableClient()
         self.orders = Orders(self.documents, self.clock)
         app = df.DFApp()
@@ -45,7 +57,9 @@ class Api:
             orders.blueprint(self.orders, POLICY),
             inventory.blueprint(self.documents, self.clock),
             inventory_imports.blueprint(self.documents, self.bus, self.clock),
+            payment_methods.blueprint(self.documents, self.gateway, self.clock, 10.0),
             payments.blueprint(self.documents, self.bus, self.clock, SandboxWebhooks()),
+            shipments.blueprint(self.documents, self.bus, self.clock, (SandboxShippingWebhooks(),)),
             operations.blueprint(self.orders, POLICY, (ORDER_LIST, STOCK_LEVELS)),
             returns.blueprint(self.orders, ReturnSagas(POLICY, RETURNS), 30 * 86400.0),
             health.blueprint(),

@@ -1,0 +1,84 @@
+"""The cards that a customer keeps on file. What comes in is the gateway's token, never a card."""
+
+from http import HTTPStatus
+from typing import Annotated
+
+import azure.durable_functions as df
+import azure.functions as func
+from pydantic import StringConstraints
+
+from core.clock import Clock
+from core.documents import Documents
+from services.payments import methods
+from services.payments.calls import Outside
+from services.payments.gateway import PaymentGateway
+from triggers.http.bodies import Body, path_identifier, read_body
+from triggers.http.problem import answer, answering
+
+LIST = "customers/{customer_id}/payment-methods"
+ONE = LIST + "/{method_id}"
+
+
+class AddMethod(Body):
+    token: Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9._:-]{1,128}$")]
+    default: bool = False
+
+
+def blueprint(documents: Documents, gateway: PaymentGateway, clock: Clock, timeout_s: float) -> df.Blueprint:
+    """`timeout_s` is how long the gateway may take to answer."""
+    bp = df.Blueprint()
+    outside = Outside(gateway, clock, timeout_s)
+
+    @bp.route(route=LIST, methods=["POST"])
+    async def add_payment_method(req: func.HttpRequest) -> func.HttpResponse:
+        return await answering(lambda: _add(documents, outside, req))
+
+    @bp.route(route=LIST, methods=["GET"])
+    async def list_payment_methods(req: func.HttpRequest) -> func.HttpResponse:
+        return await answering(lambda: _list(documents, clock, req))
+
+    @bp.route(route=ONE, methods=["DELETE"])
+    async def remove_payment_method(req: func.HttpRequest) -> func.HttpResponse:
+        return await answering(lambda: _remove(documents, clock, req))
+
+    @bp.route(route=ONE + "/default", methods=["POST"])
+    async def set_default_payment_method(req: func.HttpRequest) -> func.HttpResponse:
+        return await answering(lambda: _set_default(documents, clock, req))
+
+    @bp.route(route=ONE + "/expire", methods=["POST"])
+    async def expire_payment_method(req: func.HttpRequest) -> func.HttpResponse:
+        return await answering(lambda: _expire(documents, clock, req))
+
+    return bp
+
+
+async def _add(documents: Documents, outside: Outside, req: func.HttpRequest) -> func.HttpResponse:
+    customer_id = path_identifier(req, "customer_id")
+    body = read_body(req, AddMethod)
+    card = await outside.asked(outside.gateway.keep(customer_id, body.token))
+    now = outside.clock.now()
+    method, new = await methods.add(documents, customer_id, card, body.default, now)
+    return answer(methods.shown(method, now), HTTPStatus.CREATED if new else HTTPStatus.OK)
+
+
+async def _list(documents: Documents, clock: Clock, req: func.HttpRequest) -> func.HttpResponse:
+    found = await methods.read_methods(documents, path_identifier(req, "customer_id"))
+    return answer({"payment_methods": [methods.shown(method, clock.now()) for method in found]})
+
+
+async def _remove(documents: Documents, clock: Clock, req: func.HttpRequest) -> func.HttpResponse:
+    customer_id, id = path_identifier(req, "customer_id"), path_identifier(req, "method_id")
+    await methods.remove(documents, customer_id, id, clock.now())
+    return func.HttpResponse(status_code=HTTPStatus.NO_CONTENT)
+
+
+async def _set_default(documents: Documents, clock: Clock, req: func.HttpRequest) -> func.HttpResponse:
+    customer_id, id = path_identifier(req, "customer_id"), path_identifier(req, "method_id")
+    method = await methods.set_default(documents, customer_id, id, clock.now())
+    return answer(methods.shown(method, clock.now()))
+
+
+async def _expire(documents: Documents, clock: Clock, req: func.HttpRequest) -> func.HttpResponse:
+    customer_id, id = path_identifier(req, "customer_id"), path_identifier(req, "method_id")
+    method = await methods.expire(documents, customer_id, id, clock.now())
+    return answer(methods.shown(method, clock.now()))
