@@ -7,9 +7,10 @@ import azure.durable_functions as df
 
 from activities import orders as order_activities
 from activities import returns as return_activities
+from adapters.notifications.connect import channels_of, operators_of
 from adapters.notifications.event_grid import read_events
 from adapters.notifications.outbox import read_outbox
-from adapters.notifications.settings import channels_of, operators_of, read_notification_settings
+from adapters.notifications.settings import read_notification_settings
 from adapters.sandbox.carrier import SandboxCarrier
 from adapters.sandbox.gateway import SandboxGateway
 from adapters.sandbox.payment_webhooks import SandboxWebhooks

@@ -1,17 +1,12 @@
-"""The settings of notifications, checked at the start, and the channels that they name."""
+"""The settings of notifications, checked at the start. Needs no package: `make doctor` reads them too."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import cast
 from urllib.parse import urlsplit
 
-from adapters.notifications.outbox import Outbox
-from core.clock import Clock
-from core.documents import Documents
 from core.settings import InvalidSetting
 from services.notifications import addresses
-from services.notifications.channels import CHANNELS, Channel, ChannelName
-from services.notifications.profile import Profile
+from services.notifications.channels import ChannelName
 
 CHANNELS_SETTING = "ORDERFLOW_NOTIFICATION_CHANNELS"
 OUTBOX = "outbox"
@@ -20,11 +15,6 @@ SERVED_BY: Mapping[str, ChannelName] = {
     "azure-email": "email",
     "azure-sms": "sms",
     "web-push": "push",
-}
-SECRETS = {
-    "azure-email": "ORDERFLOW_COMMUNICATION_CONNECTION",
-    "azure-sms": "ORDERFLOW_COMMUNICATION_CONNECTION",
-    "web-push": "ORDERFLOW_VAPID_PRIVATE_KEY",
 }
 DEVELOPMENT_URL = "http://127.0.0.1:7071"
 DEVELOPMENT_KEY = "an outbox reaches nobody, so its links need no secret"
@@ -89,54 +79,6 @@ def read_notification_settings(environment: Mapping[str, str], adapters: str) ->
     )
     _check(settings)
     return settings
-
-
-def channels_of(
-    settings: NotificationSettings, documents: Documents, clock: Clock, timeout_s: float
-) -> Mapping[ChannelName, Channel]:
-    """Raises InvalidSetting for a key that cannot be read."""
-    if settings.to_outbox:
-        return {name: Outbox(documents, clock, name) for name in CHANNELS}
-    found: dict[ChannelName, Channel] = {}
-    for name in settings.channels:
-        try:
-            found[SERVED_BY[name]] = _channel(name, settings, clock, timeout_s)
-        except ValueError as error:  # of what only the channel's library can read
-            raise InvalidSetting(f"{SECRETS[name]}: {error}") from None
-    return found
-
-
-def operators_of(settings: NotificationSettings) -> Profile:
-    return Profile(customer_id="", email=settings.operators)
-
-
-def _channel(name: str, settings: NotificationSettings, clock: Clock, timeout_s: float) -> Channel:
-    """Imported by choice, so that the libraries of a channel are loaded only where it is configured."""
-    match name:
-        case "smtp":
-            from adapters.notifications.smtp import SmtpEmail, SmtpServer, Tls  # noqa: PLC0415
-
-            server = SmtpServer(
-                settings.smtp_host,
-                settings.smtp_port,
-                cast("Tls", settings.smtp_tls),
-                settings.smtp_username,
-                settings.smtp_password,
-            )
-            return SmtpEmail(server, settings.email_sender, clock, timeout_s)
-        case "azure-email":
-            from adapters.notifications import azure_communication as azure  # noqa: PLC0415
-
-            return azure.AzureEmail(azure.read_connection(settings.azure_connection), settings.email_sender)
-        case "azure-sms":
-            from adapters.notifications import azure_communication as azure  # noqa: PLC0415
-
-            return azure.AzureSms(azure.read_connection(settings.azure_connection), settings.sms_sender)
-        case _:
-            from adapters.notifications.web_push import WebPush, read_vapid_key  # noqa: PLC0415
-
-            vapid = read_vapid_key(settings.vapid_private_key)
-            return WebPush(vapid, settings.vapid_subject, timeout_s, addresses.push_endpoint)
 
 
 def _check(settings: NotificationSettings) -> None:

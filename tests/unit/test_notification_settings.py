@@ -1,8 +1,9 @@
 import pytest
 
 from adapters.notifications.azure_communication import AzureEmail, AzureSms
+from adapters.notifications.connect import channels_of, operators_of
 from adapters.notifications.outbox import Outbox
-from adapters.notifications.settings import channels_of, operators_of, read_notification_settings
+from adapters.notifications.settings import read_notification_settings
 from adapters.notifications.smtp import SmtpEmail
 from adapters.notifications.web_push import WebPush
 from core.settings import InvalidSetting
