@@ -19,8 +19,8 @@ def order() -> str:
 
 
 class GatewaySuite(ABC):
-    """ok, declined, action, unknown: tokens that are charged, are declined, whose customer must act first, and
-    that no card is known by.
+    """ok, declined, action, unknown: tokens that are charged, are declined, whose customer must act first,
+    and that no card is known by.
     """
 
     ok: str
