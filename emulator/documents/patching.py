@@ -85,10 +85,11 @@ def check_patch(container: Container, steps: Sequence[PatchStep], conditions: Se
 def apply(item: JsonObject, steps: Sequence[PatchStep]) -> None:
     """Change `item` in place. Raises RequestFailed 400 for a path that is not there."""
     for step in steps:
-        *parents, name = step.path.split(".")
+        parents, _, name = step.path.rpartition(".")
         target: Json = item
-        for parent in parents:
-            target = target.get(parent) if isinstance(target, dict) else None
+        if parents:
+            for parent in parents.split("."):
+                target = target.get(parent) if isinstance(target, dict) else None
         if not isinstance(target, dict):
             raise RequestFailed(400, f"`{step.path}`: its parent is not an object of the item")
         if step.kind in {"remove", "replace"} and name not in target:
