@@ -14,6 +14,7 @@ from adapters.notifications.settings import read_notification_settings
 from adapters.sandbox.carrier import SandboxCarrier
 from adapters.sandbox.gateway import SandboxGateway
 from adapters.sandbox.payment_webhooks import SandboxWebhooks
+from adapters.sandbox.shipping_webhooks import SandboxShippingWebhooks
 from core.bus import Bus
 from core.clock import Clock
 from core.documents import Documents
@@ -40,15 +41,18 @@ from triggers.http import orders as orders_api
 from triggers.http import payment_methods as payment_methods_api
 from triggers.http import payments as payments_api
 from triggers.http import returns as returns_api
+from triggers.http import shipments as shipments_api
 from triggers.sagas import ReturnSagas
 from triggers.service_bus import inventory as inventory_messages
 from triggers.service_bus import notifications as notification_messages
 from triggers.service_bus import orders as order_messages
 from triggers.service_bus import payments as payment_messages
+from triggers.service_bus import service_events
 from triggers.service_bus import shipping as shipping_messages
 from triggers.timers import dead_letters, holds
 from triggers.timers import orders as order_timers
 from triggers.timers import payments as payment_timers
+from triggers.timers import shipping as shipping_timers
 
 settings = read_settings(os.environ)
 configure_logging(settings.log_level)
@@ -81,7 +85,7 @@ if settings.payment_gateway == "stripe":
     gateway, webhooks = connect(read_stripe_settings(os.environ), settings.gateway_timeout_s)
 else:
     gateway, webhooks = SandboxGateway(documents, bus, clock), SandboxWebhooks()
-carrier = SandboxCarrier(documents, clock)
+carrier = SandboxCarrier(documents, bus, clock)
 told = read_notification_settings(os.environ, settings.adapters)
 notifier = Notifier(
     documents,
@@ -105,9 +109,11 @@ for blueprint in (
     imports_api.blueprint(documents, bus, clock),
     payment_methods_api.blueprint(documents, gateway, clock, settings.gateway_timeout_s),
     payments_api.blueprint(documents, bus, clock, webhooks),
+    shipments_api.blueprint(documents, bus, clock, (SandboxShippingWebhooks(),)),
     operations.blueprint(orders, policy, (ORDER_LIST, STOCK_LEVELS)),
     health.blueprint(),
     order_messages.blueprint(orders, bus),
+    service_events.blueprint(orders, bus),
     inventory_messages.blueprint(documents, bus, clock),
     payment_messages.blueprint(documents, bus, gateway, clock, settings.gateway_timeout_s),
     shipping_messages.blueprint(documents, bus, carrier, clock, settings.gateway_timeout_s),
@@ -122,6 +128,7 @@ for blueprint in (
     order_timers.blueprint(orders, policy, settings.idle_s),
     order_timers.returns_blueprint(orders, return_sagas, settings.idle_s),
     holds.blueprint(documents, bus, clock),
+    shipping_timers.blueprint(documents, bus, clock, settings.tracking_silence_s),
     payment_timers.blueprint(documents, bus, gateway, clock),
     dead_letters.blueprint(documents, bus, clock, notifier),
 ):

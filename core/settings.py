@@ -26,6 +26,7 @@ class Settings:
     idle_s: after how long without an event a non-terminal order counts as idle.
     gateway_timeout_s: how long a payment gateway or a carrier may take to answer.
     hold_margin_s: how long stock stays held past the saga's own deadline.
+    tracking_silence_s: for how long nothing is heard of a parcel under way when its carrier is asked.
     return_window_s: how long after its delivery an order's goods are taken back without asking anybody.
     return_approval_s, return_parcel_s: how long a return waits for its approval, and for its parcel.
     """
@@ -39,6 +40,7 @@ class Settings:
     idle_s: float = 300.0
     gateway_timeout_s: float = 10.0
     hold_margin_s: float = 86400.0
+    tracking_silence_s: float = 86400.0
     return_window_s: float = 30 * 86400.0
     return_approval_s: float = 14 * 86400.0
     return_parcel_s: float = 30 * 86400.0
@@ -64,6 +66,9 @@ def read_settings(environment: Mapping[str, str]) -> Settings:
             environment, "ORDERFLOW_GATEWAY_TIMEOUT_SECONDS", default.gateway_timeout_s
         ),
         hold_margin_s=_seconds(environment, "ORDERFLOW_HOLD_MARGIN_SECONDS", default.hold_margin_s),
+        tracking_silence_s=_seconds(
+            environment, "ORDERFLOW_TRACKING_SILENCE_SECONDS", default.tracking_silence_s
+        ),
         return_window_s=_seconds(environment, "ORDERFLOW_RETURN_WINDOW_SECONDS", default.return_window_s),
         return_approval_s=_seconds(
             environment, "ORDERFLOW_RETURN_APPROVAL_SECONDS", default.return_approval_s

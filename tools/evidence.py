@@ -88,6 +88,7 @@ _MOVES: Mapping[str, tuple[tuple[str, ...], str | None]] = {
     "orders.shipping_created": (("shipping_requested",), "shipping_created"),
     "orders.completed": (("shipping_created",), "completed"),
     "orders.delivered": (("completed",), None),
+    "orders.returned_to_sender": (("completed",), None),
     "orders.cancel_requested": (_BEFORE_SHIPPING, None),
     "orders.cancellation_started": ((*_BEFORE_SHIPPING, "shipping_requested"), "cancelling"),
     "orders.shipping_cancelled": (_UNDOING, "cancelling"),

@@ -1,5 +1,5 @@
-"""What can be asked of an order: by the customer (Place, RequestCancel), by the carrier (RecordDelivery), and
-by the saga (all others). return_commands.py has what can be asked of its returns.
+"""What can be asked of an order: by the customer (Place, RequestCancel), by the carrier (RecordDelivery,
+RecordReturnToSender), and by the saga (all others). return_commands.py has what can be asked of its returns.
 """
 
 from dataclasses import dataclass
@@ -96,6 +96,15 @@ class RecordDelivery:
     delivered_at: datetime
 
 
+@dataclass(frozen=True, slots=True)
+class RecordReturnToSender:
+    """As RecordDelivery: the parcel comes back instead."""
+
+    shipment_id: str
+    returned_at: datetime
+    detail: str
+
+
 type OrderCommand = (
     Place
     | RequestCancel
@@ -105,5 +114,6 @@ type OrderCommand = (
     | RecordCancellation
     | NoteLateReply
     | RecordDelivery
+    | RecordReturnToSender
     | ReturnCommand
 )

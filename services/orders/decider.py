@@ -60,6 +60,8 @@ def decide(  # noqa: PLR0911  (one a kind of command)
             return _note_late_reply(state, command)
         case c.RecordDelivery():
             return _record_delivery(state, command)
+        case c.RecordReturnToSender():
+            return _record_return_to_sender(state, command)
         case _:
             return returns.decide(_sold(state), command, now)
 
@@ -163,6 +165,17 @@ def _record_delivery(state: OrderState, command: c.RecordDelivery) -> Sequence[e
     return (e.OrderDelivered(state.order_id, state.customer_id, state.tracking_number, command.delivered_at),)
 
 
+def _record_return_to_sender(state: OrderState, command: c.RecordReturnToSender) -> Sequence[e.OrderEvent]:
+    """Also after a delivery, which the carrier then takes back. Of another parcel: nothing."""
+    if state.returned_to_sender or state.status != "completed" or command.shipment_id != state.shipment_id:
+        return ()
+    return (
+        e.OrderReturnedToSender(
+            state.order_id, state.customer_id, state.tracking_number, command.returned_at, command.detail
+        ),
+    )
+
+
 def _sold(state: OrderState) -> returns.Sold:
     return returns.Sold(
         order_id=state.order_id,
@@ -176,5 +189,5 @@ def _sold(state: OrderState) -> returns.Sold:
 
 
 ORDERS: Decider[OrderState, c.OrderCommand, e.OrderEvent] = Decider(
-    container="orders", state=OrderState, initial=OrderState(), decide=decide, evolve=evolve, schema=2
+    container="orders", state=OrderState, initial=OrderState(), decide=decide, evolve=evolve, schema=3
 )

@@ -3,7 +3,7 @@
 created -> inventory_reserved -> payment_processed + shipping_requested -> shipping_created + completed
 any failure or a cancellation: cancellation_started -> the undos, in reverse -> cancelled
 an undo that does not succeed: needs_attention, and on with the undos
-a completed order may be delivered, and have returns (`return_events.py`)
+a completed order may be delivered or come back undelivered, and have returns (`return_events.py`)
 """
 
 from dataclasses import dataclass
@@ -101,6 +101,18 @@ class OrderDelivered:
     delivered_at: datetime
 
 
+@contract("orders.returned_to_sender")
+@dataclass(frozen=True, slots=True)
+class OrderReturnedToSender:
+    """The carrier could not deliver, in its words, and brings the parcel back. What follows is for people."""
+
+    order_id: str
+    customer_id: str
+    tracking_number: str
+    returned_at: datetime
+    detail: str
+
+
 @contract("orders.cancel_requested")
 @dataclass(frozen=True, slots=True)
 class CancelRequested:
@@ -181,6 +193,7 @@ type OrderEvent = (
     | ShippingCreated
     | OrderCompleted
     | OrderDelivered
+    | OrderReturnedToSender
     | CancelRequested
     | CancellationStarted
     | ShippingCancelled
@@ -201,6 +214,7 @@ PUBLISHED = frozenset(
         ShippingCreated,
         OrderCompleted,
         OrderDelivered,
+        OrderReturnedToSender,
         PaymentRefunded,
         InventoryReleased,
         OrderCancelled,

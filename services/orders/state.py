@@ -43,6 +43,7 @@ class OrderState:
     attention_step: the undo that did not succeed, while the status is `needs_attention`.
     late_replies: ids of the recorded late replies.
     delivered_at: when the carrier handed the parcel over, once it says so.
+    returned_to_sender: whether the parcel came back undelivered.
     open_returns: how many of the returns have not ended.
     """
 
@@ -69,6 +70,7 @@ class OrderState:
     attention_step: str = ""
     late_replies: tuple[str, ...] = ()
     delivered_at: datetime | None = None
+    returned_to_sender: bool = False
     returns: tuple[Return, ...] = ()
     open_returns: int = 0
 
@@ -124,6 +126,8 @@ def evolve(state: OrderState, event: e.OrderEvent) -> OrderState:  # noqa: PLR09
             return replace(state, late_replies=(*state.late_replies, event.reply_id))
         case e.OrderDelivered():
             return replace(state, delivered_at=event.delivered_at)
+        case e.OrderReturnedToSender():
+            return replace(state, returned_to_sender=True)
         case _:
             after = returns.evolve(state.returns, event)
             return replace(state, returns=after, open_returns=sum(each.status not in ENDED for each in after))

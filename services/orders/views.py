@@ -82,7 +82,12 @@ def order_view(state: JsonObject, version: int, updated_at: str) -> JsonObject:
 
 def links(order_id: str) -> JsonObject:
     self = f"/api/orders/{order_id}"
-    return {"self": self, "history": f"{self}/history", "cancel": f"{self}/cancel"}
+    return {
+        "self": self,
+        "history": f"{self}/history",
+        "cancel": f"{self}/cancel",
+        "shipment": f"/api/shipments/{order_id}",
+    }
 
 
 async def read_history(

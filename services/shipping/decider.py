@@ -1,12 +1,11 @@
 """The rules of a shipment: at most one live one an order, and none once its cancellation was answered."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime
-from typing import Literal, assert_never
+from typing import assert_never
 
 from core.decider import Decider
-from core.outside_call import Intent
 from services.shipping.events import CancelStarted, CancelWanted, CreateStarted, ShipmentEvent
 from services.shipping.messages import (
     CancelShipment,
@@ -15,34 +14,20 @@ from services.shipping.messages import (
     ShipmentCreated,
     ShipmentRefused,
 )
-
-CANCELLATION_CAME_FIRST = "cancelled"
-
-
-@dataclass(frozen=True, slots=True)
-class Shipment:
-    """intent: of the call under way while `creating` or `cancelling`.
-    create_answer, cancel_answered: what the commands were answered; an answer once given stays.
-    reason: why the shipment was refused.
-    """
-
-    status: Literal["none", "creating", "created", "refused", "cancelling", "cancelled"] = "none"
-    order_id: str = ""
-    shipment_id: str = ""
-    tracking_number: str = ""
-    intent: Intent | None = None
-    cancel_wanted: bool = False
-    create_answer: Literal["", "created", "refused"] = ""
-    cancel_answered: bool = False
-    reason: str = ""
+from services.shipping.state import CANCELLATION_CAME_FIRST, Shipment, evolve
+from services.shipping.tracking import RecordNews, RecordSilence, record_news, record_silence
 
 
 @dataclass(frozen=True, slots=True)
 class StartCreate:
-    """The command, with the deadline of the call that it may lead to."""
+    """The command, with the deadline of the call that it may lead to.
+
+    return_of: the order whose goods the parcel brings back, if it does.
+    """
 
     create: CreateShipment
     deadline: datetime
+    return_of: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,11 +66,20 @@ class CancellationNotFound:
 
 
 type ShipmentCommand = (
-    StartCreate | RecordCreate | ShipmentNotFound | StartCancel | RecordCancel | CancellationNotFound
+    StartCreate
+    | RecordCreate
+    | ShipmentNotFound
+    | StartCancel
+    | RecordCancel
+    | CancellationNotFound
+    | RecordNews
+    | RecordSilence
 )
 
 
-def decide(state: Shipment, command: ShipmentCommand, now: datetime) -> Sequence[ShipmentEvent]:
+def decide(  # noqa: PLR0911  (one for each command)
+    state: Shipment, command: ShipmentCommand, now: datetime
+) -> Sequence[ShipmentEvent]:
     match command:
         case StartCreate():
             return _start_create(state, command)
@@ -99,6 +93,10 @@ def decide(state: Shipment, command: ShipmentCommand, now: datetime) -> Sequence
             return [command.result] if state.status == "cancelling" else []
         case CancellationNotFound():
             return _cancellation_not_found(state, command)
+        case RecordNews():
+            return record_news(state, command)
+        case RecordSilence():
+            return record_silence(state, now)
         case _:
             assert_never(command)
 
@@ -106,7 +104,7 @@ def decide(state: Shipment, command: ShipmentCommand, now: datetime) -> Sequence
 def _start_create(state: Shipment, command: StartCreate) -> Sequence[ShipmentEvent]:
     order_id = command.create.order_id
     if state.status == "none":
-        return [CreateStarted(order_id, 1, command.deadline)]
+        return [CreateStarted(order_id, 1, command.deadline, command.return_of)]
     if state.status == "cancelled" and not state.create_answer:
         return [ShipmentRefused(order_id, CANCELLATION_CAME_FIRST)]
     return []
@@ -130,7 +128,7 @@ def _shipment_not_found(state: Shipment, command: ShipmentNotFound) -> Sequence[
         return []
     if state.cancel_wanted:
         return _closed(state, ShipmentRefused(state.order_id, CANCELLATION_CAME_FIRST))
-    return [CreateStarted(state.order_id, command.attempt + 1, command.deadline)]
+    return [CreateStarted(state.order_id, command.attempt + 1, command.deadline, state.return_of)]
 
 
 def _start_cancel(state: Shipment, command: StartCancel) -> Sequence[ShipmentEvent]:
@@ -159,54 +157,6 @@ def _is_current(state: Shipment, attempt: int) -> bool:
     return state.intent is not None and state.intent.attempt == attempt
 
 
-def evolve(state: Shipment, event: ShipmentEvent) -> Shipment:
-    match event:
-        case CreateStarted():
-            return replace(
-                state,
-                status="creating",
-                order_id=event.order_id,
-                intent=Intent(event.attempt, event.deadline),
-            )
-        case ShipmentCreated():
-            return _created(state, event)
-        case ShipmentRefused():
-            return replace(
-                state,
-                status="refused" if state.status == "creating" else state.status,
-                intent=None,
-                create_answer="refused",
-                reason=event.reason,
-            )
-        case CancelWanted():
-            return replace(state, cancel_wanted=True)
-        case CancelStarted():
-            return replace(state, status="cancelling", intent=Intent(event.attempt, event.deadline))
-        case ShipmentCancelled():
-            return replace(
-                state, status="cancelled", order_id=event.order_id, intent=None, cancel_answered=True
-            )
-        case _:
-            assert_never(event)
-
-
-def _created(state: Shipment, event: ShipmentCreated) -> Shipment:
-    """A shipment that is to be cancelled at once is answered as refused: nobody may go on with it."""
-    state = replace(
-        state,
-        status="created",
-        order_id=event.order_id,
-        shipment_id=event.shipment_id,
-        tracking_number=event.tracking_number,
-        intent=None,
-    )
-    if state.create_answer:
-        return state
-    if state.cancel_wanted or state.cancel_answered:
-        return replace(state, create_answer="refused", reason=CANCELLATION_CAME_FIRST)
-    return replace(state, create_answer="created")
-
-
 SHIPMENTS: Decider[Shipment, ShipmentCommand, ShipmentEvent] = Decider(
-    container="shipments", state=Shipment, initial=Shipment(), decide=decide, evolve=evolve
+    container="shipments", state=Shipment, initial=Shipment(), decide=decide, evolve=evolve, schema=2
 )

@@ -4,26 +4,36 @@
     created -> cancel_started -> cancelled
     (none), refused -> cancelled
     create_started -> cancel_wanted -> refused, cancelled | created, cancel_started -> cancelled
+    created -> tracked, looked_for ...
 
 A `create_started` after another, or a `cancel_started`, is the next attempt of a call whose outcome was
-looked up and not found.
+looked up and not found. The types in PUBLISHED also go to the topic `service-events`.
 """
 
 from dataclasses import dataclass
 from datetime import datetime
 
-from core.contracts import contract
-from services.shipping.messages import ShipmentCancelled, ShipmentCreated, ShipmentRefused
+from core.contracts import contract, contract_name
+from services.shipping.messages import (
+    ShipmentCancelled,
+    ShipmentCreated,
+    ShipmentRefused,
+    TrackingStatus,
+)
 
 
 @contract("shipping.create_started")
 @dataclass(frozen=True, slots=True)
 class CreateStarted:
-    """The intent to call the carrier. Until `deadline` only who recorded it may act on it."""
+    """The intent to call the carrier. Until `deadline` only who recorded it may act on it.
+
+    return_of: the order whose goods the parcel brings back; empty for the parcel of an order.
+    """
 
     order_id: str
     attempt: int
     deadline: datetime
+    return_of: str = ""
 
 
 @contract("shipping.cancel_wanted")
@@ -42,6 +52,97 @@ class CancelStarted:
     deadline: datetime
 
 
+@contract("shipping.tracked")
+@dataclass(frozen=True, slots=True)
+class ParcelTracked:
+    """What the carrier says; `at` is its time. News that come late are recorded and change nothing else."""
+
+    order_id: str
+    event_id: str
+    status: TrackingStatus
+    at: datetime
+    detail: str
+
+
+@contract("shipping.looked_for")
+@dataclass(frozen=True, slots=True)
+class ParcelLookedFor:
+    """The carrier was asked, because nothing had been heard for so long, and had nothing new."""
+
+    order_id: str
+
+
+@contract("shipping.out_for_delivery")
+@dataclass(frozen=True, slots=True)
+class OutForDelivery:
+    order_id: str
+    shipment_id: str
+    tracking_number: str
+    at: datetime
+
+
+@contract("shipping.delivered")
+@dataclass(frozen=True, slots=True)
+class ParcelDelivered:
+    order_id: str
+    shipment_id: str
+    tracking_number: str
+    at: datetime
+
+
+@contract("shipping.exception")
+@dataclass(frozen=True, slots=True)
+class DeliveryException:
+    """Something keeps the parcel: the carrier's words, `no_news`, or `returned_to_sender` of a parcel that
+    was to bring goods back. `return_id` is empty for the parcel of an order.
+    """
+
+    order_id: str
+    return_id: str
+    shipment_id: str
+    tracking_number: str
+    at: datetime
+    detail: str
+
+
+@contract("shipping.returned_to_sender")
+@dataclass(frozen=True, slots=True)
+class ReturnedToSender:
+    """The order's parcel was not delivered and comes back."""
+
+    order_id: str
+    shipment_id: str
+    tracking_number: str
+    at: datetime
+    detail: str
+
+
+@contract("shipping.return_received")
+@dataclass(frozen=True, slots=True)
+class ReturnReceived:
+    """The parcel of a return was delivered to the shop."""
+
+    order_id: str
+    return_id: str
+    shipment_id: str
+    at: datetime
+
+
+type Published = OutForDelivery | ParcelDelivered | DeliveryException | ReturnedToSender | ReturnReceived
+
 type ShipmentEvent = (
-    CreateStarted | ShipmentCreated | ShipmentRefused | CancelWanted | CancelStarted | ShipmentCancelled
+    CreateStarted
+    | ShipmentCreated
+    | ShipmentRefused
+    | CancelWanted
+    | CancelStarted
+    | ShipmentCancelled
+    | ParcelTracked
+    | ParcelLookedFor
+    | Published
+)
+
+PUBLISHED = frozenset(
+    contract_name(cls)
+    for cls in (OutForDelivery, ParcelDelivered, DeliveryException, ReturnedToSender, ReturnReceived)
 )

@@ -15,7 +15,6 @@ from services.shipping.decider import (
     CancellationNotFound,
     RecordCancel,
     RecordCreate,
-    Shipment,
     ShipmentCommand,
     ShipmentNotFound,
     StartCancel,
@@ -25,6 +24,7 @@ from services.shipping.events import CancelStarted, CreateStarted
 from services.shipping.messages import (
     CancelReturn,
     CancelShipment,
+    CheckParcel,
     CreateReturn,
     CreateShipment,
     ReturnCancelled,
@@ -33,13 +33,18 @@ from services.shipping.messages import (
     ShipmentCancelled,
     ShipmentCreated,
     ShipmentRefused,
+    TrackParcel,
 )
+from services.shipping.state import Shipment
+from services.shipping.tracking_handlers import check_parcel, track
 
 CREATE = contract_name(CreateShipment)
 CANCEL = contract_name(CancelShipment)
 CREATE_RETURN = contract_name(CreateReturn)
 CANCEL_RETURN = contract_name(CancelReturn)
-COMMANDS = frozenset({CREATE, CANCEL, CREATE_RETURN, CANCEL_RETURN})
+COMMANDS = frozenset({CREATE, CANCEL, CREATE_RETURN, CANCEL_RETURN}) | {
+    contract_name(told) for told in (TrackParcel, CheckParcel)
+}
 
 type Answer = ShipmentCreated | ShipmentRefused | ShipmentCancelled
 
@@ -47,19 +52,26 @@ type Answer = ShipmentCreated | ShipmentRefused | ShipmentCancelled
 async def handle_command(
     documents: Documents, bus: Bus, carrier: Carrier, clock: Clock, timeout_s: float, command: Envelope
 ) -> None:
-    """Create or cancel, once, and answer. `timeout_s` is how long the carrier may take.
+    """Create or cancel, once, and answer; or record what became of a parcel. `timeout_s` is how long the
+    carrier may take.
 
     A parcel that comes back is a shipment of its own, whose business key is the return.
     Raises InvalidContract, OutcomeUnknown and the transient errors of documents and bus; repeating is safe.
     """
     asked = command.data
+    if isinstance(asked, TrackParcel):
+        return await track(documents, bus, clock, command, asked)
+    if isinstance(asked, CheckParcel):
+        return await check_parcel(documents, bus, carrier, clock, timeout_s, command, asked)
     return_id = asked.return_id if isinstance(asked, CreateReturn | CancelReturn) else ""
     check_command(command, asked.order_id, return_id)
     parcel = return_id or asked.order_id
     order = _of_parcel(asked, parcel)
     limit = deadline(clock.now(), timeout_s)
     start: ShipmentCommand = (
-        StartCreate(order, limit) if isinstance(order, CreateShipment) else StartCancel(order, limit)
+        StartCreate(order, limit, asked.order_id if return_id else "")
+        if isinstance(order, CreateShipment)
+        else StartCancel(order, limit)
     )
 
     def under_way(state: Shipment) -> OutsideCall[ShipmentCommand] | None:
@@ -85,6 +97,7 @@ async def handle_command(
         under_way=under_way,
         stream=parcel,
     )
+    return None
 
 
 def answers(before: Shipment, after: Shipment) -> Sequence[tuple[str, Answer]]:

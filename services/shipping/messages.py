@@ -4,11 +4,16 @@ The answers are also the events that say so in the shipment's own stream.
 """
 
 from dataclasses import dataclass
-from typing import Annotated
+from datetime import datetime
+from typing import Annotated, Literal
 
 from pydantic import Field
 
 from core.contracts import Id, contract
+
+type TrackingStatus = Literal[
+    "in_transit", "out_for_delivery", "delivered", "exception", "returned_to_sender"
+]
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,3 +120,31 @@ class ReturnCancelled:
 
     order_id: str
     return_id: str
+
+
+@contract("shipping.track")
+@dataclass(frozen=True, slots=True)
+class TrackParcel:
+    """The carrier says, by its event `event_id`, what became of a parcel at that time. Nobody waits for an
+    answer.
+
+    parcel_id: the order's id or, of a parcel that comes back, the return's.
+    """
+
+    parcel_id: Id
+    shipment_id: str
+    event_id: Id
+    status: TrackingStatus
+    at: datetime
+    detail: str = ""
+
+
+@contract("shipping.check_parcel")
+@dataclass(frozen=True, slots=True)
+class CheckParcel:
+    """Nothing was heard of a parcel since its stream came to `version`: ask the carrier, unless something
+    was since.
+    """
+
+    parcel_id: Id
+    version: Annotated[int, Field(gt=0, lt=2**53)]

@@ -8,6 +8,7 @@ import orjson
 
 from adapters.sandbox.gateway import SandboxGateway
 from adapters.sandbox.payment_webhooks import SandboxWebhooks
+from adapters.sandbox.shipping_webhooks import SandboxShippingWebhooks
 from services.inventory.stock_projection import STOCK_LEVELS
 from services.orders.handlers import Orders
 from services.orders.list_projection import ORDER_LIST
@@ -23,6 +24,7 @@ from triggers.http import (
     payment_methods,
     payments,
     returns,
+    shipments,
 )
 from triggers.sagas import ReturnSagas
 
@@ -58,6 +60,7 @@ class Api:
             inventory_imports.blueprint(self.documents, self.bus, self.clock),
             payment_methods.blueprint(self.documents, self.gateway, self.clock, 10.0),
             payments.blueprint(self.documents, self.bus, self.clock, SandboxWebhooks()),
+            shipments.blueprint(self.documents, self.bus, self.clock, (SandboxShippingWebhooks(),)),
             operations.blueprint(self.orders, POLICY, (ORDER_LIST, STOCK_LEVELS)),
             returns.blueprint(self.orders, ReturnSagas(POLICY, RETURNS), 30 * 86400.0),
             health.blueprint(),

@@ -45,7 +45,7 @@ class World:
         self.documents = FakeDocuments(self.clock)
         self.bus = FakeBus(self.clock)
         self.gateway = SandboxGateway(self.documents, self.bus, self.clock)
-        self.carrier = SandboxCarrier(self.documents, self.clock)
+        self.carrier = SandboxCarrier(self.documents, self.bus, self.clock)
 
     async def handle(self, data: object, **changes: str) -> None:
         command = envelope(data, **changes)

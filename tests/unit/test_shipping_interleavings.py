@@ -25,6 +25,7 @@ from services.shipping.messages import (
     ShipmentCreated,
     ShipmentRefused,
 )
+from services.shipping.tracking import News
 from tests.fakes import START, FakeBus, FakeDocuments, FakeLoopClock
 from tests.interleaving import (
     Action,
@@ -73,6 +74,9 @@ class StrictCarrier(Carrier):
 
     async def find_cancellation(self, order_id: str) -> ShipmentCancelled | None:
         return await self.outside.find(self.cancellations)
+
+    async def track(self, order_id: str, shipment_id: str) -> Sequence[News]:
+        return []
 
 
 def command(name: str) -> Envelope:

@@ -12,7 +12,8 @@ from core.documents import Documents
 from core.envelope import Envelope
 from core.redrive import redrive_queue, redrive_subscription
 from services.notifications.telling import Notifier
-from triggers.service_bus import inventory, notifications
+from services.orders.handlers import Orders
+from triggers.service_bus import inventory, notifications, service_events
 
 QUEUES = ("inventory", "payments", "shipping", "notifications", "order-replies")
 """Not `parked`: what was parked waits for an operator, in that queue and then in its dead-letter queue."""
@@ -21,6 +22,7 @@ SUBSCRIPTIONS = (
     inventory.SUBSCRIPTION,
     notifications.SUBSCRIPTION,
     notifications.SERVICE_SUBSCRIPTION,
+    service_events.SUBSCRIPTION,
 )
 
 
@@ -40,6 +42,8 @@ async def redrive_all(documents: Documents, bus: Bus, clock: Clock, notifier: No
         inventory.SUBSCRIPTION: partial(inventory.handle_shipment, documents, clock),
         notifications.SUBSCRIPTION: partial(notifications.notify, notifier),
         notifications.SERVICE_SUBSCRIPTION: partial(notifications.notify, notifier),
+        # A return's saga is not woken by this: it looks at the stream from time to time.
+        service_events.SUBSCRIPTION: partial(service_events.record, Orders(documents, clock)),
     }
 
     async def redrive(entity: str) -> None:

@@ -1,0 +1,144 @@
+"""What the events of a shipment add up to."""
+
+from dataclasses import dataclass, replace
+from datetime import datetime
+from typing import Literal, assert_never
+
+from core.outside_call import Intent
+from services.shipping.events import (
+    CancelStarted,
+    CancelWanted,
+    CreateStarted,
+    DeliveryException,
+    OutForDelivery,
+    ParcelDelivered,
+    ParcelLookedFor,
+    ParcelTracked,
+    ReturnedToSender,
+    ReturnReceived,
+    ShipmentEvent,
+)
+from services.shipping.messages import ShipmentCancelled, ShipmentCreated, ShipmentRefused, TrackingStatus
+
+CANCELLATION_CAME_FIRST = "cancelled"
+
+LOOKS = 14
+"""How often the carrier is asked in vain before nobody expects news any more."""
+
+_FINALITY = {"delivered": 1, "returned_to_sender": 2}
+_STEPS = ("in_transit", "out_for_delivery", "exception")
+
+
+@dataclass(frozen=True, slots=True)
+class Shipment:
+    """order_id: the parcel's key, its order's or its return's; return_of: the order of a return.
+    intent: of the call under way while `creating` or `cancelling`.
+    create_answer, cancel_answered: what the commands were answered; an answer once given stays.
+    reason: why the shipment was refused.
+    tracking, tracked_at, detail: the news that counts, by the carrier's time; news: the ids of all of it.
+    awaits_news, looks: whether the parcel is under way, and how often the carrier was asked in vain.
+    """
+
+    status: Literal["none", "creating", "created", "refused", "cancelling", "cancelled"] = "none"
+    order_id: str = ""
+    return_of: str = ""
+    shipment_id: str = ""
+    tracking_number: str = ""
+    intent: Intent | None = None
+    cancel_wanted: bool = False
+    create_answer: Literal["", "created", "refused"] = ""
+    cancel_answered: bool = False
+    reason: str = ""
+    tracking: TrackingStatus | None = None
+    tracked_at: datetime | None = None
+    detail: str = ""
+    news: tuple[str, ...] = ()
+    awaits_news: bool = False
+    looks: int = 0
+
+
+def evolve(state: Shipment, event: ShipmentEvent) -> Shipment:  # noqa: PLR0911  (one an event)
+    match event:
+        case CreateStarted():
+            return replace(
+                state,
+                status="creating",
+                order_id=event.order_id,
+                return_of=event.return_of,
+                intent=Intent(event.attempt, event.deadline),
+            )
+        case ShipmentCreated():
+            return _created(state, event)
+        case ShipmentRefused():
+            return replace(
+                state,
+                status="refused" if state.status == "creating" else state.status,
+                intent=None,
+                create_answer="refused",
+                reason=event.reason,
+            )
+        case CancelWanted():
+            return replace(state, cancel_wanted=True)
+        case CancelStarted():
+            return replace(
+                state,
+                status="cancelling",
+                intent=Intent(event.attempt, event.deadline),
+                awaits_news=False,
+            )
+        case ShipmentCancelled():
+            return replace(
+                state, status="cancelled", order_id=event.order_id, intent=None, cancel_answered=True
+            )
+        case ParcelTracked():
+            return _tracked(state, event)
+        case ParcelLookedFor():
+            looks = state.looks + 1
+            return replace(state, looks=looks, awaits_news=state.awaits_news and looks < LOOKS)
+        case (
+            OutForDelivery() | ParcelDelivered() | DeliveryException() | ReturnedToSender() | ReturnReceived()
+        ):
+            return state
+        case _:
+            assert_never(event)
+
+
+def _created(state: Shipment, event: ShipmentCreated) -> Shipment:
+    """A shipment that is to be cancelled at once is answered as refused: nobody may go on with it."""
+    state = replace(
+        state,
+        status="created",
+        order_id=event.order_id,
+        shipment_id=event.shipment_id,
+        tracking_number=event.tracking_number,
+        intent=None,
+        awaits_news=True,
+    )
+    if state.create_answer:
+        return state
+    if state.cancel_wanted or state.cancel_answered:
+        return replace(state, create_answer="refused", reason=CANCELLATION_CAME_FIRST)
+    return replace(state, create_answer="created")
+
+
+def _tracked(state: Shipment, event: ParcelTracked) -> Shipment:
+    """Of all news that which is the most final counts, then the latest: in whatever order they come, the end
+    is the same. A parcel that went back was not delivered, whatever was said before or is said after: what is
+    delivered then is delivered to the sender.
+    """
+    state = replace(state, news=(*state.news, event.event_id), looks=0)
+    if state.tracking is not None and state.tracked_at is not None:
+        known = _order(state.tracking, state.tracked_at, state.detail)
+        if _order(event.status, event.at, event.detail) <= known:
+            return state
+    return replace(
+        state,
+        tracking=event.status,
+        tracked_at=event.at,
+        detail=event.detail,
+        awaits_news=state.status == "created" and event.status not in _FINALITY,
+    )
+
+
+def _order(status: TrackingStatus, at: datetime, detail: str) -> tuple[int, datetime, int, str]:
+    return _FINALITY.get(status, 0), at, _STEPS.index(status) if status in _STEPS else 0, detail

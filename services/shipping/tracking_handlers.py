@@ -1,0 +1,114 @@
+"""What becomes of news of a parcel: recorded on its stream, then told on the topic `service-events`.
+
+A crash between both is mended by the redelivery: what the command put on the stream is told again.
+"""
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Sequence
+from dataclasses import replace
+
+from core.bus import Bus, OutgoingMessage
+from core.clock import Clock
+from core.contracts import InvalidContract
+from core.decider import Cause, RecordedEvent, execute, history, load
+from core.documents import Documents
+from core.envelope import Envelope, check_command, to_message, wrap
+from core.outside_call import OutcomeUnknown
+from core.resilience import TransientError
+from core.telemetry import child_traceparent, log
+from services.shipping.carrier import Carrier
+from services.shipping.decider import SHIPMENTS, ShipmentCommand
+from services.shipping.events import PUBLISHED
+from services.shipping.messages import CheckParcel, TrackParcel
+from services.shipping.state import Shipment
+from services.shipping.tracking import News, RecordNews, RecordSilence
+
+SERVICE_EVENTS = "service-events"
+
+logger = logging.getLogger("orderflow.shipping")
+
+
+class NotCreatedYet(TransientError):
+    """News of a parcel whose creation is yet to be recorded: they are faster than the carrier's answer."""
+
+
+async def track(documents: Documents, bus: Bus, clock: Clock, command: Envelope, told: TrackParcel) -> None:
+    """Raises InvalidContract, NotCreatedYet and the transient errors of documents and bus."""
+    check_command(command, told.parcel_id, told.event_id)
+    news = News(told.event_id, told.status, told.at, told.detail)
+    state = await _record(documents, clock, command, told.parcel_id, RecordNews(told.shipment_id, news))
+    if state.status in ("none", "refused") or (state.status == "cancelled" and not state.shipment_id):
+        raise InvalidContract(f"parcel_id: no carrier has a parcel of {told.parcel_id!r}")
+    if not state.shipment_id:
+        raise NotCreatedYet(f"{told.parcel_id} has news and is yet to be created")
+    if state.shipment_id != told.shipment_id:
+        log(logger, logging.ERROR, "news of another shipment", shipment_id=told.shipment_id)
+    await _tell(documents, bus, command, told.parcel_id)
+
+
+async def check_parcel(
+    documents: Documents,
+    bus: Bus,
+    carrier: Carrier,
+    clock: Clock,
+    timeout_s: float,
+    command: Envelope,
+    told: CheckParcel,
+) -> None:
+    """Raises InvalidContract, OutcomeUnknown and the transient errors of documents and bus."""
+    parcel = told.parcel_id
+    check_command(command, parcel, check_part(told))
+    loaded = await load(documents, SHIPMENTS, parcel)
+    if loaded.version == told.version and loaded.state.awaits_news:
+        known = frozenset(loaded.state.news)
+        found = await _asked(carrier.track(parcel, loaded.state.shipment_id), timeout_s)
+        fresh = [news for news in found if news.event_id not in known]
+        for news in fresh:
+            await _record(documents, clock, command, parcel, RecordNews(loaded.state.shipment_id, news))
+        if not fresh:
+            await _record(documents, clock, command, parcel, RecordSilence())
+    await _tell(documents, bus, command, parcel)
+
+
+def check_part(told: CheckParcel) -> str:
+    """What follows the parcel in the id of its command: one for each version."""
+    return f"v{told.version}"
+
+
+async def _asked(answer: Awaitable[Sequence[News]], timeout_s: float) -> Sequence[News]:
+    try:
+        async with asyncio.timeout(timeout_s):
+            return await answer
+    except TimeoutError as error:
+        raise OutcomeUnknown(f"the carrier did not answer within {timeout_s:.1f} s") from error
+
+
+async def _record(
+    documents: Documents, clock: Clock, command: Envelope, parcel: str, start: ShipmentCommand
+) -> Shipment:
+    cause = Cause(command.id, command.correlation_id, command.id, command.traceparent, command.source)
+    return (await execute(documents, SHIPMENTS, parcel, start, cause, clock.now())).state
+
+
+async def _tell(documents: Documents, bus: Bus, command: Envelope, parcel: str) -> None:
+    """What this command has put on the stream, now or in an earlier delivery."""
+    events = await history(documents, SHIPMENTS, parcel)
+    told = [e for e in events if e.causation_id == command.id and e.type in PUBLISHED]
+    if told:
+        await bus.send(SERVICE_EVENTS, [event_message(event) for event in told])
+
+
+def event_message(event: RecordedEvent) -> OutgoingMessage:
+    """MessageId = event id: the topic drops what is sent twice."""
+    envelope = wrap(
+        event.data,
+        id=event.event_id,
+        source="shipping",
+        subject=event.data.order_id,
+        time=event.time,
+        correlation_id=event.data.order_id,
+        causation_id=event.causation_id,
+        traceparent=child_traceparent(event.traceparent, event.event_id),
+    )
+    return replace(to_message(envelope), message_id=event.event_id)

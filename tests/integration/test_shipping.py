@@ -1,0 +1,87 @@
+"""Parcels on their way in the real app, on simulated time: to the customer, back to the shop, or nowhere."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from emulator.host.simulated import Simulated
+from emulator.simulation import run_simulated
+from tests.return_support import Piece, ask, inspect, reach, request_return
+from tests.simulated import evidence, load_stock, problems, running, settle, submit
+from tools.api import Line, NewOrder
+
+LINES = (Line("GLASS", 1, 250),)
+DAY_S = 86400.0
+
+
+async def history(run: Simulated, order_id: str) -> list[str]:
+    _, found = await ask(run, "GET", f"/api/orders/{order_id}/history")
+    return [event["type"] for event in found["events"]]
+
+
+async def shipment(run: Simulated, parcel: str) -> Any:
+    status, found = await ask(run, "GET", f"/api/shipments/{parcel}")
+    assert status == 200, found
+    return found
+
+
+@pytest.mark.parametrize(
+    ("delivery", "tracking", "last"),
+    [
+        ("sandbox-delivers-0", "delivered", "orders.delivered"),
+        ("sandbox-delivers-3", "delivered", "orders.delivered"),
+        ("sandbox-returned-3", "returned_to_sender", "orders.returned_to_sender"),
+        ("sandbox-exception-3", "exception", "orders.completed"),
+    ],
+)
+def test_what_the_carrier_tells_reaches_the_order(
+    tmp_path: Path, delivery: str, tracking: str, last: str
+) -> None:
+    async def scenario() -> None:
+        async with running(tmp_path) as run:
+            await load_stock(run, {"GLASS": 10})
+            order_id = await submit(run, NewOrder("C-1", LINES, delivery=delivery), "key-1")
+            await settle(run)
+            found = await shipment(run, order_id)
+            assert found["tracking"] == tracking
+            assert tracking in {news["status"] for news in found["news"]}
+            assert (await history(run, order_id))[-1] == last
+            assert problems(evidence(run, tmp_path, [order_id])) == []
+
+    run_simulated(scenario())
+
+
+def test_a_delivery_whose_webhook_was_lost_is_found_by_asking_the_carrier(tmp_path: Path) -> None:
+    async def scenario() -> None:
+        async with running(tmp_path) as run:
+            await load_stock(run, {"GLASS": 10})
+            order = NewOrder("C-1", LINES, delivery="sandbox-silent-3600")
+            order_id = await submit(run, order, "key-1")
+            await settle(run)
+            placed = run.engines.clock.time()
+            await run.until(lambda: run.engines.clock.time() > placed + DAY_S + 600, 2 * DAY_S, step_s=60)
+            await settle(run)
+            assert (await shipment(run, order_id))["tracking"] == "delivered"
+            assert (await history(run, order_id))[-1] == "orders.delivered"
+            assert problems(evidence(run, tmp_path, [order_id])) == []
+
+    run_simulated(scenario())
+
+
+def test_a_return_is_received_when_its_parcel_arrives(tmp_path: Path) -> None:
+    async def scenario() -> None:
+        async with running(tmp_path) as run:
+            await load_stock(run, {"GLASS": 10})
+            order_id = await submit(run, NewOrder("C-1", LINES, delivery="sandbox-delivers-3"), "key-1")
+            await settle(run)
+            piece = Piece(1, 1, restocked=1)
+            asked = await request_return(run, order_id, piece)
+            await reach(run, asked["id"], "received")
+            assert (await shipment(run, asked["id"]))["order_id"] == order_id
+            await inspect(run, asked["id"], piece)
+            await reach(run, asked["id"], "completed")
+            await settle(run)
+            assert problems(evidence(run, tmp_path, [order_id])) == []
+
+    run_simulated(scenario())

@@ -1,0 +1,193 @@
+"""Shipments over HTTP: how one stands, and the carriers' webhooks."""
+
+from datetime import timedelta
+
+import orjson
+import pytest
+
+from adapters.sandbox.carrier import SandboxCarrier
+from adapters.sandbox.shipping_webhooks import SECRET
+from core.contracts import contract_name
+from core.envelope import command_id, from_json, wrap
+from core.signatures import sign
+from services.shipping.handlers import handle_command
+from services.shipping.messages import Address, CreateReturn, CreateShipment, TrackParcel
+from tests.fakes import START
+from tests.unit.http_support import Api, broken_rules, content
+
+ORDER = "ord-1"
+ADDRESS = Address("Ada", "1 Main Street", "London", "N1 1AA", "GB")
+AT = START + timedelta(hours=3)
+EVENT = {
+    "id": "evt-1",
+    "type": "parcel.delivered",
+    "parcel_id": ORDER,
+    "shipment_id": f"shp-{ORDER}",
+    "at": AT.isoformat(),
+}
+
+
+async def post(api: Api, event: object = EVENT, *, carrier: str = "sandbox", at=START, secret: str = SECRET):
+    body = event if isinstance(event, bytes) else orjson.dumps(event)
+    return await api.call(
+        "take_shipping_webhook",
+        body,
+        route={"carrier": carrier},
+        headers={"Sandbox-Signature": sign(secret, body, at)},
+    )
+
+
+async def handle(api: Api, command) -> None:
+    carrier = SandboxCarrier(api.documents, api.bus, api.clock)
+    await handle_command(api.documents, api.bus, carrier, api.clock, 10.0, command)
+
+
+async def create(api: Api, data: object) -> None:
+    part = data.return_id if isinstance(data, CreateReturn) else ""
+    id = command_id(ORDER, contract_name(type(data)), part)
+    await handle(
+        api,
+        wrap(
+            data,
+            id=id,
+            source="orders",
+            subject=ORDER,
+            time=START,
+            correlation_id=ORDER,
+            causation_id="c",
+        ),
+    )
+
+
+async def test_a_shipment_shows_where_the_parcel_is_and_all_that_the_carrier_said():
+    api = Api()
+    await create(api, CreateShipment(ORDER, ADDRESS, "standard", 2))
+    for id, status, at in (("2", "delivered", AT), ("1", "in_transit", START)):
+        await post(api, EVENT | {"id": id, "type": f"parcel.{status}", "at": at.isoformat()})
+    for message in api.bus.sent["shipping"]:
+        await handle(api, from_json(message.body))
+    response = await api.call("get_shipment", route={"parcel_id": ORDER})
+    assert response.status_code == 200
+    said = {"detail": "", "recorded_at": START.isoformat()}
+    assert content(response) == {
+        "id": ORDER,
+        "order_id": ORDER,
+        "return_id": "",
+        "status": "created",
+        "shipment_id": f"shp-{ORDER}",
+        "tracking_number": "TRK1",
+        "reason": "",
+        "tracking": "delivered",
+        "tracked_at": AT.isoformat(),
+        "news": [
+            {"status": "delivered", "at": AT.isoformat(), **said},
+            {"status": "in_transit", "at": START.isoformat(), **said},
+        ],
+        "version": 5,
+    }
+
+
+async def test_the_parcel_of_a_return_is_found_by_the_return_and_names_its_order():
+    api = Api()
+    await create(api, CreateReturn(ORDER, "ord-1-r1", ADDRESS, "standard", 1))
+    shown = content(await api.call("get_shipment", route={"parcel_id": "ord-1-r1"}))
+    assert (shown["order_id"], shown["return_id"], shown["tracking"]) == (ORDER, "ord-1-r1", "")
+
+
+async def test_a_shipment_that_is_not_there_is_a_404():
+    response = await Api().call("get_shipment", route={"parcel_id": "ord-none"})
+    assert response.status_code == 404
+    assert content(response)["detail"] == "there is no shipment of this order or return"
+
+
+async def test_a_webhook_becomes_a_command_whose_id_is_made_of_the_event():
+    api = Api()
+    for _ in range(2):
+        assert (await post(api)).status_code == 202
+    first, second = (from_json(message.body) for message in api.bus.sent["shipping"])
+    assert first.data == TrackParcel(ORDER, f"shp-{ORDER}", "evt-1", "delivered", AT)
+    assert first.id == second.id == f"{ORDER}:shipping.track:evt-1"
+    assert first.source == "webhooks.sandbox"
+
+
+async def test_a_webhook_that_does_not_name_the_parcel_finds_it_by_its_shipment():
+    api = Api()
+    await create(api, CreateReturn(ORDER, "ord-1-r1", ADDRESS, "standard", 1))
+    event = EVENT | {"parcel_id": "", "shipment_id": "shp-ord-1-r1"}
+    assert (await post(api, event)).status_code == 202
+    (message,) = api.bus.sent["shipping"]
+    assert from_json(message.body).data.parcel_id == "ord-1-r1"
+
+
+async def test_a_webhook_of_a_parcel_that_is_not_recorded_yet_is_not_taken_so_that_it_comes_again():
+    api = Api()
+    response = await post(api, EVENT | {"parcel_id": ""})
+    assert response.status_code == 404
+    assert not api.bus.sent
+
+
+async def test_a_webhook_of_something_else_is_ignored_and_says_so():
+    api = Api()
+    response = await post(api, EVENT | {"type": "invoice.created"})
+    assert (response.status_code, content(response)) == (200, {"status": "ignored"})
+    assert not api.bus.sent
+
+
+@pytest.mark.parametrize(
+    ("changes", "rule"),
+    [
+        ({"secret": "other"}, "signature of the body"),
+        ({"at": START - timedelta(seconds=301)}, "older than 300"),
+        ({"at": START + timedelta(seconds=301)}, "older than 300"),
+    ],
+)
+async def test_a_webhook_that_is_forged_or_old_is_refused_and_changes_nothing(changes, rule):
+    api = Api()
+    response = await post(api, **changes)
+    assert response.status_code == 401
+    assert rule in broken_rules(response)["Sandbox-Signature"]
+    assert not api.bus.sent
+
+
+async def test_a_webhook_without_a_signature_is_refused():
+    api = Api()
+    response = await api.call("take_shipping_webhook", EVENT, route={"carrier": "sandbox"})
+    assert broken_rules(response) == {"Sandbox-Signature": "must be given"}
+
+
+@pytest.mark.parametrize(
+    ("event", "field"),
+    [
+        (b"nothing", "body"),
+        ([], "body"),
+        (EVENT | {"shipment_id": 7}, "shipment_id"),
+        (EVENT | {"detail": 7}, "detail"),
+        (EVENT | {"at": "yesterday"}, "at"),
+        (EVENT | {"at": "2027-01-15T08:00:00"}, "at"),
+        (EVENT | {"parcel_id": "a/b"}, "shipping.track"),
+        (EVENT | {"id": "x" * 300}, "shipping.track"),
+    ],
+)
+async def test_a_genuine_webhook_of_another_form_is_refused_with_the_field(event, field):
+    api = Api()
+    response = await post(api, event)
+    assert response.status_code == 400
+    assert list(broken_rules(response)) == [field]
+    assert not api.bus.sent
+
+
+async def test_a_webhook_with_a_card_number_is_refused():
+    api = Api()
+    response = await post(api, EVENT | {"detail": "paid with 4111 1111 1111 1111"})
+    assert (response.status_code, list(broken_rules(response))) == (422, ["detail"])
+    assert not api.bus.sent
+
+
+async def test_webhooks_of_a_carrier_that_is_not_in_use_are_not_taken():
+    response = await post(Api(), carrier="easypost")
+    assert response.status_code == 404
+
+
+async def test_a_body_that_is_too_large_is_refused():
+    response = await post(Api(), b" " * (1024 * 1024 + 1))
+    assert response.status_code == 413

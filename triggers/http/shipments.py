@@ -1,0 +1,105 @@
+"""Shipments as they stand, and what the carriers tell by webhook."""
+
+import logging
+from collections.abc import Sequence
+from dataclasses import asdict
+from http import HTTPStatus
+from urllib.parse import urlsplit
+
+import azure.durable_functions as df
+import azure.functions as func
+
+from core.bus import Bus
+from core.card_numbers import card_number_in
+from core.clock import Clock
+from core.contracts import InvalidContract
+from core.decider import Rejection
+from core.documents import Documents
+from core.envelope import check_command, from_object, to_json, to_message
+from core.signatures import BadSignature
+from core.telemetry import log
+from services.shipping.carrier import Notice, Webhooks
+from services.shipping.views import read_shipment
+from services.shipping.webhooks import find_parcel, track_parcel
+from triggers.http.bodies import MAX_BODY_BYTES, card_number_refused, path_identifier
+from triggers.http.problem import BadRequest, FieldError, answer, answering
+
+QUEUE = "shipping"
+
+logger = logging.getLogger("orderflow.http.shipments")
+
+
+class UnknownCarrier(Rejection):
+    def __init__(self, carriers: str) -> None:
+        super().__init__("unknown_carrier", f"webhooks are taken from {carriers} only")
+
+
+class UnknownParcel(Rejection):
+    """Answered 404, so that the carrier sends it again: the parcel may be yet to be recorded."""
+
+    def __init__(self) -> None:
+        super().__init__("unknown_parcel", "there is no parcel with this shipment_id (yet)")
+
+
+def blueprint(documents: Documents, bus: Bus, clock: Clock, webhooks: Sequence[Webhooks]) -> df.Blueprint:
+    bp = df.Blueprint()
+
+    @bp.route(route="shipments/{parcel_id}", methods=["GET"])
+    async def get_shipment(req: func.HttpRequest) -> func.HttpResponse:
+        return await answering(lambda: _get(documents, req))
+
+    # Anonymous: the signature says who it is from, and the carrier has no key of the functions host.
+    @bp.route(route="webhooks/shipping/{carrier}", methods=["POST"], auth_level=func.AuthLevel.ANONYMOUS)
+    async def take_shipping_webhook(req: func.HttpRequest) -> func.HttpResponse:
+        return await answering(lambda: _take(documents, bus, clock, webhooks, req))
+
+    return bp
+
+
+async def _get(documents: Documents, req: func.HttpRequest) -> func.HttpResponse:
+    return answer(await read_shipment(documents, path_identifier(req, "parcel_id")))
+
+
+async def _take(
+    documents: Documents, bus: Bus, clock: Clock, webhooks: Sequence[Webhooks], req: func.HttpRequest
+) -> func.HttpResponse:
+    """Verified, then queued: the carrier sends it again unless it is told soon that it was taken."""
+    carrier = path_identifier(req, "carrier")
+    reader = next((each for each in webhooks if each.carrier == carrier), None)
+    if reader is None:
+        raise UnknownCarrier(", ".join(each.carrier for each in webhooks))
+    body = req.get_body()
+    if len(body) > MAX_BODY_BYTES:
+        rule = f"must be at most {MAX_BODY_BYTES} bytes"
+        raise BadRequest([FieldError("body", rule)], HTTPStatus.REQUEST_ENTITY_TOO_LARGE)
+    headers = {name.lower(): value for name, value in req.headers.items()}
+    try:
+        notice = reader.read(body, headers, urlsplit(req.url).path, clock.now())
+        if notice is None:
+            return answer({"status": "ignored"})
+        await _queue(documents, bus, clock, carrier, notice)
+    except BadSignature as error:
+        log(logger, logging.WARNING, "webhook refused", carrier=carrier, reason=str(error))
+        raise BadRequest([FieldError(reader.header, str(error))], HTTPStatus.UNAUTHORIZED) from error
+    except InvalidContract as error:
+        field, _, rule = str(error).partition(": ")
+        raise BadRequest([FieldError(field, rule)]) from error
+    return answer({"status": "accepted"}, HTTPStatus.ACCEPTED)
+
+
+async def _queue(documents: Documents, bus: Bus, clock: Clock, carrier: str, notice: Notice) -> None:
+    """Raises InvalidContract for ids that are none, UnknownParcel.
+
+    Only what goes on is looked through for card numbers, as with the webhooks of payments.
+    """
+    held = card_number_in(
+        {"shipment_id": notice.shipment_id, "parcel_id": notice.parcel_id, **asdict(notice.news), "at": ""}
+    )
+    if held is not None:
+        raise card_number_refused(held)
+    parcel_id = notice.parcel_id or await find_parcel(documents, notice.shipment_id)
+    if parcel_id is None:
+        raise UnknownParcel
+    command = from_object(to_json(track_parcel(notice, parcel_id, carrier, clock.now())))
+    check_command(command, parcel_id, notice.news.event_id)
+    await bus.send(QUEUE, [to_message(command)])
