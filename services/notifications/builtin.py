@@ -25,6 +25,10 @@ _EN: Mapping[str, tuple[str, str]] = {
         "{% if reason == 'customer_request' %}, as you asked{% endif %}."
         " What was charged for it is given back.",
     ),
+    "order_refunded": (
+        "{{ amount|money(currency) }} given back for {{ order_id }}",
+        "For your order {{ order_id }} we gave back {{ amount|money(currency) }}.",
+    ),
     "order_delivered": (
         "Your order {{ order_id }} was delivered",
         "The carrier has delivered your order {{ order_id }} (tracking number {{ tracking_number }}).",
@@ -83,6 +87,10 @@ _DE: Mapping[str, tuple[str, str]] = {
         "Ihre Bestellung {{ order_id }} wurde storniert"
         "{% if reason == 'customer_request' %}, wie gewünscht{% endif %}."
         " Bereits belastete Beträge werden erstattet.",
+    ),
+    "order_refunded": (
+        "{{ amount|money(currency) }} für {{ order_id }} erstattet",
+        "Für Ihre Bestellung {{ order_id }} wurden {{ amount|money(currency) }} erstattet.",
     ),
     "order_delivered": (
         "Ihre Bestellung {{ order_id }} wurde zugestellt",

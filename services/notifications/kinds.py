@@ -38,6 +38,7 @@ KINDS: Mapping[str, Kind] = {
     for kind in (
         Kind("order_shipped", "customer", False, _of_order(tracking_number="SBX-4711")),
         Kind("order_cancelled", "customer", True, _of_order(reason="payment_failed:card_declined")),
+        Kind("order_refunded", "customer", True, _of_order(amount=4990, currency="GBP")),
         Kind("order_delivered", "customer", False, _of_order(tracking_number="SBX-4711")),
         Kind("return_approved", "customer", True, _of_return()),
         Kind("return_rejected", "customer", True, _of_return(reason="outside the 30 days")),

@@ -98,8 +98,8 @@ def test_a_compensated_order_costs_16_messages(compensated: Counts) -> None:
     assert total(compensated, "messages") == 16
 
 
-def test_a_compensated_order_costs_34_document_requests_of_handlers(compensated: Counts) -> None:
-    assert total(compensated, *HANDLERS) == 34
+def test_a_compensated_order_costs_36_document_requests_of_handlers(compensated: Counts) -> None:
+    assert total(compensated, *HANDLERS) == 36
 
 
 def test_a_compensated_order_costs_10_document_requests_of_projections(compensated: Counts) -> None:

@@ -6,7 +6,18 @@ import json
 import pytest
 
 from core.contracts import InvalidContract
-from services.orders.events import NeedsAttention, OrderCancelled, OrderCompleted, OrderDelivered
+from core.decider import Cause, execute
+from services.orders.commands import Place
+from services.orders.decider import ORDERS
+from services.orders.events import (
+    NeedsAttention,
+    OrderCancelled,
+    OrderCompleted,
+    OrderDelivered,
+    OrderLine,
+    PaymentRefunded,
+    ShippingAddress,
+)
 from services.orders.return_events import (
     ReturnApproved,
     ReturnCancelled,
@@ -240,3 +251,28 @@ def test_the_subscriptions_take_exactly_what_is_told():
         for topic in namespace["Topics"]
     }
     assert labels == {"order-events": TOLD, "service-events": TOLD_OF_SERVICES}
+
+
+async def ordered(documents):
+    """The order's snapshot, as placing it leaves it."""
+    lines = (OrderLine("a", 1, 4990),)
+    address = ShippingAddress("Ada", "1 Road", "Leeds", "LS1", "GB")
+    place = Place("ord-1", "ada", "GBP", lines, address, "tok_ok", "standard", "digest")
+    await execute(documents, ORDERS, "ord-1", place, Cause("k", "ord-1", "k"), START)
+
+
+async def test_a_refund_is_told_to_the_customer_whom_the_order_names(to, documents):
+    await ordered(documents)
+    await with_profile(documents, EMAIL_ONLY)
+    await notify(to, event(PaymentRefunded("ord-1", 4990, "GBP"), 8))
+
+    [item] = [each for each in documents.items("notifications") if each["type"] == "notification"]
+    assert (item["kind"], item["customer_id"]) == ("order_refunded", "ada")
+    assert item["parameters"] == {"order_id": "ord-1", "amount": 4990, "currency": "GBP"}
+
+
+async def test_a_refund_of_nothing_is_not_told_and_one_of_no_order_is_refused(to, documents):
+    await notify(to, event(PaymentRefunded("ord-1", 0, ""), 8))
+    assert documents.requests == []
+    with pytest.raises(InvalidContract, match="there is no such order"):
+        await notify(to, event(PaymentRefunded("ord-1", 4990, "GBP"), 8))

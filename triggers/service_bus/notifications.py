@@ -5,6 +5,7 @@ from functools import partial
 import azure.functions as func
 
 from core.contracts import InvalidContract, contract_name, encode
+from core.documents import Documents
 from core.envelope import Envelope
 from core.json import ReadOnlyJson
 from services.inventory.events import StockLow, StockRecovered
@@ -12,7 +13,14 @@ from services.notifications import alerts
 from services.notifications.handlers import COMMANDS, handle_command
 from services.notifications.kinds import KINDS
 from services.notifications.telling import QUEUE, Notice, Notifier, tell
-from services.orders.events import NeedsAttention, OrderCancelled, OrderDelivered, ShippingCreated
+from services.orders.decider import OrderNotFound
+from services.orders.events import (
+    NeedsAttention,
+    OrderCancelled,
+    OrderDelivered,
+    PaymentRefunded,
+    ShippingCreated,
+)
 from services.orders.return_events import (
     ReturnApproved,
     ReturnCancelled,
@@ -21,6 +29,7 @@ from services.orders.return_events import (
     ReturnRefunded,
     ReturnRejected,
 )
+from services.orders.views import read_order
 from triggers.service_bus.receiving import receive
 
 SUBSCRIPTION = "order-events/Subscriptions/notifications"
@@ -31,6 +40,7 @@ TOLD = frozenset(
         ShippingCreated,
         OrderDelivered,
         OrderCancelled,
+        PaymentRefunded,
         NeedsAttention,
         ReturnApproved,
         ReturnRejected,
@@ -104,6 +114,11 @@ async def notify(notifier: Notifier, event: Envelope) -> None:
                 now=now,
             )
             await _tell(notifier, event, "order_needs_attention", "", {"step": step, "attempts": attempts})
+        case PaymentRefunded(order_id, amount, currency):
+            if amount and notifier.channels:
+                customer_id = await _customer_of(documents, order_id)
+                refund: ReadOnlyJson = {"amount": amount, "currency": currency}
+                await _tell(notifier, event, "order_refunded", customer_id, refund)
         case OrderDelivered() as delivered:
             parameters = {"tracking_number": delivered.tracking_number}
             await _tell(notifier, event, "order_delivered", delivered.customer_id, parameters)
@@ -119,6 +134,14 @@ async def notify(notifier: Notifier, event: Envelope) -> None:
             await tell(notifier, Notice(event.id, kind, event.subject, "", stock))
         case _:
             raise InvalidContract(f"type: nobody is told of {event.type!r}")
+
+
+async def _customer_of(documents: Documents, order_id: str) -> str:
+    """For an event that does not name him. One request."""
+    try:
+        return str((await read_order(documents, order_id))["customer_id"])
+    except OrderNotFound as error:
+        raise InvalidContract("order_id: there is no such order") from error
 
 
 async def _tell(
