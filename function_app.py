@@ -80,7 +80,8 @@ ports = Ports(documents, bus, clock, hold_s)
 gateway: PaymentGateway
 webhooks: Webhooks
 if settings.payment_gateway == "stripe":
-    from adapters.stripe.settings import connect, read_stripe_settings
+    from adapters.stripe.connect import connect
+    from adapters.stripe.settings import read_stripe_settings
 
     gateway, webhooks = connect(read_stripe_settings(os.environ), settings.gateway_timeout_s)
 else:

@@ -1,16 +1,15 @@
-"""The settings of Stripe, checked at the start; and the adapters that they make."""
+"""The settings of Stripe, checked at the start. Without the library, which takes its time to import."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from urllib.parse import urlsplit
 
-from adapters.stripe.gateway import API, StripeGateway
-from adapters.stripe.webhooks import StripeWebhooks
 from core.settings import InvalidSetting
 
 API_KEY = "STRIPE_API_KEY"
 WEBHOOK_SECRET = "STRIPE_WEBHOOK_SECRET"  # noqa: S105  (the setting's name)
 RETURN_URL = "STRIPE_RETURN_URL"
+NAMES = frozenset({API_KEY, WEBHOOK_SECRET, RETURN_URL})
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,13 +31,6 @@ def read_stripe_settings(environment: Mapping[str, str]) -> StripeSettings:
         if url.scheme != "https" or not url.hostname:
             raise InvalidSetting(f"{RETURN_URL}: must be an https URL")
     return StripeSettings(api_key, webhook_secret, return_url)
-
-
-def connect(
-    settings: StripeSettings, timeout_s: float, api: str = API
-) -> tuple[StripeGateway, StripeWebhooks]:
-    gateway = StripeGateway(settings.api_key, timeout_s, return_url=settings.return_url, api=api)
-    return gateway, StripeWebhooks(settings.webhook_secret)
 
 
 def _secret(environment: Mapping[str, str], name: str, beginnings: tuple[str, ...]) -> str:

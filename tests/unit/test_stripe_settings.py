@@ -2,7 +2,8 @@
 
 import pytest
 
-from adapters.stripe.settings import StripeSettings, connect, read_stripe_settings
+from adapters.stripe.connect import connect
+from adapters.stripe.settings import StripeSettings, read_stripe_settings
 from core.settings import InvalidSetting
 
 GOOD = {"STRIPE_API_KEY": "sk_test_1", "STRIPE_WEBHOOK_SECRET": " whsec_2 "}
