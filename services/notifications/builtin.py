@@ -33,6 +33,21 @@ _EN: Mapping[str, tuple[str, str]] = {
         "Your order {{ order_id }} was delivered",
         "The carrier has delivered your order {{ order_id }} (tracking number {{ tracking_number }}).",
     ),
+    "order_out_for_delivery": (
+        "Your order {{ order_id }} comes today",
+        "The carrier is on the way to you with your order {{ order_id }}. "
+        "Tracking number: {{ tracking_number }}",
+    ),
+    "order_delivery_exception": (
+        "Your order {{ order_id }} is delayed",
+        "Something keeps the parcel of your order {{ order_id }} (tracking number {{ tracking_number }})"
+        "{% if detail and detail != 'no_news' %}: {{ detail }}{% endif %}.",
+    ),
+    "order_returned_to_sender": (
+        "Your order {{ order_id }} comes back to us",
+        "The carrier could not deliver your order {{ order_id }} (tracking number {{ tracking_number }}) "
+        "and brings it back to us{% if detail %}: {{ detail }}{% endif %}.",
+    ),
     "return_approved": (
         "Your return {{ return_id }} is approved",
         "Your return {{ return_id }} of order {{ order_id }} is approved. The label comes next.",
@@ -95,6 +110,21 @@ _DE: Mapping[str, tuple[str, str]] = {
     "order_delivered": (
         "Ihre Bestellung {{ order_id }} wurde zugestellt",
         "Ihre Bestellung {{ order_id }} wurde zugestellt (Sendungsnummer {{ tracking_number }}).",
+    ),
+    "order_out_for_delivery": (
+        "Ihre Bestellung {{ order_id }} kommt heute",
+        "Der Zusteller ist mit Ihrer Bestellung {{ order_id }} unterwegs zu Ihnen. "
+        "Sendungsnummer: {{ tracking_number }}",
+    ),
+    "order_delivery_exception": (
+        "Ihre Bestellung {{ order_id }} verspätet sich",
+        "Das Paket Ihrer Bestellung {{ order_id }} ({{ tracking_number }}) wird aufgehalten"
+        "{% if detail and detail != 'no_news' %}: {{ detail }}{% endif %}.",
+    ),
+    "order_returned_to_sender": (
+        "Ihre Bestellung {{ order_id }} kommt zu uns zurück",
+        "Ihre Bestellung {{ order_id }} ({{ tracking_number }}) konnte nicht zugestellt werden "
+        "und kommt zu uns zurück{% if detail %}: {{ detail }}{% endif %}.",
     ),
     "return_approved": (
         "Ihre Rücksendung {{ return_id }} ist genehmigt",

@@ -15,6 +15,7 @@ from services.orders.events import (
     OrderCompleted,
     OrderDelivered,
     OrderLine,
+    OrderReturnedToSender,
     PaymentRefunded,
     ShippingAddress,
 )
@@ -26,6 +27,7 @@ from services.orders.return_events import (
     ReturnRefunded,
     ReturnRejected,
 )
+from services.shipping.events import DeliveryException, OutForDelivery
 from tests.fakes import START, TOPOLOGY, FakeBus, FakeClock, FakeDocuments
 from tests.notification_support import (
     ADA,
@@ -269,6 +271,45 @@ async def test_a_refund_is_told_to_the_customer_whom_the_order_names(to, documen
     [item] = [each for each in documents.items("notifications") if each["type"] == "notification"]
     assert (item["kind"], item["customer_id"]) == ("order_refunded", "ada")
     assert item["parameters"] == {"order_id": "ord-1", "amount": 4990, "currency": "GBP"}
+
+
+@pytest.mark.parametrize(
+    ("data", "kind"),
+    [
+        (OutForDelivery("ord-1", "shp-1", "TRACK-1", START), "order_out_for_delivery"),
+        (
+            DeliveryException("ord-1", "", "shp-1", "TRACK-1", START, "address incomplete"),
+            "order_delivery_exception",
+        ),
+        (DeliveryException("ord-1", "", "shp-1", "TRACK-1", START, "no_news"), "order_delivery_exception"),
+        (
+            OrderReturnedToSender("ord-1", "ada", "TRACK-1", START, "refused"),
+            "order_returned_to_sender",
+        ),
+    ],
+)
+async def test_what_happens_to_the_parcel_is_told_to_the_customer_whom_the_order_names(data, kind):
+    clock = FakeClock()
+    documents, bus = FakeDocuments(clock), FakeBus(clock)
+    to = notifier(documents, bus, clock)
+    await ordered(documents)
+    await with_profile(documents, EMAIL_ONLY)
+    await notify(to, event(data, 3, "ord-1:shipments:3"))
+    await drain(to, bus, clock)
+
+    [message] = to.channels["email"].sent
+    assert message.key == "ord-1:shipments:3:email"
+    assert "TRACK-1" in message.text
+    detail = getattr(data, "detail", "")
+    assert (detail in message.text) == (detail != "no_news")
+    [item] = [each for each in documents.items("notifications") if each["type"] == "notification"]
+    assert item["kind"] == kind
+
+
+async def test_what_keeps_the_parcel_of_a_return_is_not_told(to, documents):
+    data = DeliveryException("ord-1", "ord-1-r1", "shp-2", "TRACK-2", START, "no_news")
+    await notify(to, event(data, 3))
+    assert documents.requests == []
 
 
 async def test_a_refund_of_nothing_is_not_told_and_one_of_no_order_is_refused(to, documents):

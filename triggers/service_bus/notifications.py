@@ -1,13 +1,12 @@
 """The events of which somebody is told, and the queue on which the telling is done."""
 
+from collections.abc import Mapping
 from functools import partial
 
 import azure.functions as func
 
 from core.contracts import InvalidContract, contract_name, encode
-from core.documents import Documents
 from core.envelope import Envelope
-from core.json import ReadOnlyJson
 from services.inventory.events import StockLow, StockRecovered
 from services.notifications import alerts
 from services.notifications.handlers import COMMANDS, handle_command
@@ -18,6 +17,7 @@ from services.orders.events import (
     NeedsAttention,
     OrderCancelled,
     OrderDelivered,
+    OrderReturnedToSender,
     PaymentRefunded,
     ShippingCreated,
 )
@@ -30,27 +30,37 @@ from services.orders.return_events import (
     ReturnRejected,
 )
 from services.orders.views import read_order
+from services.shipping.events import DeliveryException, OutForDelivery
 from triggers.service_bus.receiving import receive
 
 SUBSCRIPTION = "order-events/Subscriptions/notifications"
 SERVICE_SUBSCRIPTION = "service-events/Subscriptions/notifications"
-TOLD = frozenset(
-    contract_name(event)
-    for event in (
-        ShippingCreated,
-        OrderDelivered,
-        OrderCancelled,
-        PaymentRefunded,
-        NeedsAttention,
-        ReturnApproved,
-        ReturnRejected,
-        ReturnLabelCreated,
-        ReturnRefunded,
-        ReturnCancelled,
-        ReturnNeedsAttention,
-    )
-)
-TOLD_OF_SERVICES = frozenset(contract_name(event) for event in (StockLow, StockRecovered))
+KIND_OF: Mapping[type, str] = {
+    ShippingCreated: "order_shipped",
+    OrderDelivered: "order_delivered",
+    OrderReturnedToSender: "order_returned_to_sender",
+    OrderCancelled: "order_cancelled",
+    PaymentRefunded: "order_refunded",
+    NeedsAttention: "order_needs_attention",
+    ReturnApproved: "return_approved",
+    ReturnRejected: "return_rejected",
+    ReturnLabelCreated: "return_label_created",
+    ReturnRefunded: "return_refunded",
+    ReturnCancelled: "return_cancelled",
+    ReturnNeedsAttention: "return_needs_attention",
+}
+"""What is told of an event of `order-events`. A kind's parameters are the event's fields of those names."""
+
+KIND_OF_SERVICES: Mapping[type, str] = {
+    StockLow: "stock_low",
+    StockRecovered: "stock_recovered",
+    OutForDelivery: "order_out_for_delivery",
+    DeliveryException: "order_delivery_exception",
+}
+"""And of one of `service-events`."""
+
+TOLD = frozenset(map(contract_name, KIND_OF))
+TOLD_OF_SERVICES = frozenset(map(contract_name, KIND_OF_SERVICES))
 
 
 def blueprint(notifier: Notifier) -> func.Blueprint:
@@ -94,16 +104,28 @@ def blueprint(notifier: Notifier) -> func.Blueprint:
 
 async def notify(notifier: Notifier, event: Envelope) -> None:
     """Raises InvalidContract for an event of which nobody is told."""
+    cls = type(event.data)
+    kind = KIND_OF.get(cls) or KIND_OF_SERVICES.get(cls)
+    if kind is None:
+        raise InvalidContract(f"type: nobody is told of {event.type!r}")
+    await _alert(notifier, event)
+    if not notifier.channels or not _concerns_anybody(event.data):
+        return
+    fields = encode(event.data)
+    parameters = {name: fields[name] for name in KINDS[kind].sample}
+    customer_id = ""
+    if KINDS[kind].audience == "customer":
+        named = fields.get("customer_id")
+        customer_id = named if isinstance(named, str) else await _customer_of(notifier, event.subject)
+    await tell(notifier, Notice(event.id, kind, event.subject, customer_id, parameters))
+
+
+async def _alert(notifier: Notifier, event: Envelope) -> None:
+    """Open or close the alert of the order."""
     documents, now = notifier.documents, notifier.clock.now()
     match event.data:
-        case ShippingCreated() as shipped:
-            parameters = {"tracking_number": shipped.tracking_number}
-            await _tell(notifier, event, "order_shipped", shipped.customer_id, parameters)
-        case OrderCancelled() as cancelled:
-            version = _version(event)
-            await alerts.close(documents, order_id=cancelled.order_id, version=version, now=now)
-            parameters = {"reason": cancelled.reason}
-            await _tell(notifier, event, "order_cancelled", cancelled.customer_id, parameters)
+        case OrderCancelled(order_id=order_id):
+            await alerts.close(documents, order_id=order_id, version=_version(event), now=now)
         case NeedsAttention(order_id, step, attempts):
             await alerts.open_for(
                 documents,
@@ -113,49 +135,24 @@ async def notify(notifier: Notifier, event: Envelope) -> None:
                 version=_version(event),
                 now=now,
             )
-            await _tell(notifier, event, "order_needs_attention", "", {"step": step, "attempts": attempts})
-        case PaymentRefunded(order_id, amount, currency):
-            if amount and notifier.channels:
-                customer_id = await _customer_of(documents, order_id)
-                refund: ReadOnlyJson = {"amount": amount, "currency": currency}
-                await _tell(notifier, event, "order_refunded", customer_id, refund)
-        case OrderDelivered() as delivered:
-            parameters = {"tracking_number": delivered.tracking_number}
-            await _tell(notifier, event, "order_delivered", delivered.customer_id, parameters)
-        case ReturnNeedsAttention() as attention:
-            await _tell_of_return(notifier, event, "", attention)
-        case (
-            ReturnApproved() | ReturnRejected() | ReturnLabelCreated() | ReturnRefunded() | ReturnCancelled()
-        ):
-            await _tell_of_return(notifier, event, event.data.customer_id, event.data)
-        case StockLow(sku, available, threshold) | StockRecovered(sku, available, threshold):
-            kind = event.type.partition(".")[2]
-            stock: ReadOnlyJson = {"sku": sku, "available": available, "threshold": threshold}
-            await tell(notifier, Notice(event.id, kind, event.subject, "", stock))
-        case _:
-            raise InvalidContract(f"type: nobody is told of {event.type!r}")
 
 
-async def _customer_of(documents: Documents, order_id: str) -> str:
-    """For an event that does not name him. One request."""
+def _concerns_anybody(data: object) -> bool:
+    """A refund of nothing does not, nor what keeps the parcel of a return from the shop."""
+    match data:
+        case PaymentRefunded(amount=amount):
+            return amount > 0
+        case DeliveryException(return_id=return_id):
+            return not return_id
+    return True
+
+
+async def _customer_of(notifier: Notifier, order_id: str) -> str:
+    """Of an event that does not name him: the order is asked. One request."""
     try:
-        return str((await read_order(documents, order_id))["customer_id"])
+        return str((await read_order(notifier.documents, order_id))["customer_id"])
     except OrderNotFound as error:
-        raise InvalidContract("order_id: there is no such order") from error
-
-
-async def _tell(
-    notifier: Notifier, event: Envelope, kind: str, customer_id: str, parameters: ReadOnlyJson
-) -> None:
-    order_id = event.subject
-    await tell(notifier, Notice(event.id, kind, order_id, customer_id, {"order_id": order_id, **parameters}))
-
-
-async def _tell_of_return(notifier: Notifier, event: Envelope, customer_id: str, data: object) -> None:
-    """The kind has the event's name, and its parameters are the event's fields of those names."""
-    kind = event.type.partition(".")[2]
-    fields = encode(data)
-    await _tell(notifier, event, kind, customer_id, {name: fields[name] for name in KINDS[kind].sample})
+        raise InvalidContract("subject: there is no such order") from error
 
 
 def _version(event: Envelope) -> int:
