@@ -292,6 +292,8 @@ def test_whatever_happens_in_whatever_order_money_is_conserved_and_an_answer_sta
     events: list[PaymentEvent] = []
     known = dict[str, object]()
     for command in happening:
+        if isinstance(command, RecordRefund):  # the gateway gives back what it is asked to: what is left
+            command = RecordRefund(Refunded(ORDER, state.charged - state.refunded, "GBP"))  # noqa: PLW2901
         new = decided(state, command)
         following = fold(PAYMENTS, state, new)
         if any(isinstance(event, ChargeStarted) for event in new):

@@ -67,6 +67,27 @@ def test_a_charge_whose_webhook_was_lost_is_looked_up_when_its_command_comes_aga
     run_simulated(scenario())
 
 
+def test_an_answer_that_was_recorded_and_not_sent_is_sent_when_the_webhook_comes_again():
+    """The charge's own command may not come again: the saga sends it so many times and no more."""
+
+    async def scenario() -> None:
+        world = World(pending=True)
+        await world.handle("charge")
+
+        async def dies(request: str) -> None:
+            raise ConnectionError(request)
+
+        world.bus.before, alive = dies, world.bus.before
+        with pytest.raises(ConnectionError):
+            await world.handle("webhook")
+        world.bus.before = alive
+        assert (await types(world))[-1] == "payments.charged"
+        await world.handle("webhook")
+        assert [type for type, _ in world.replies("charge")] == ["payments.charged"]
+
+    run_simulated(scenario())
+
+
 def test_a_webhook_that_comes_before_the_answer_of_the_call_is_recorded_and_the_call_changes_nothing():
     async def scenario() -> None:
         world = World()

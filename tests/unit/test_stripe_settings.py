@@ -1,5 +1,9 @@
 """A wrong setting of Stripe is refused by name, and no secret is repeated."""
 
+import subprocess
+import sys
+from pathlib import Path
+
 import pytest
 
 from adapters.stripe.connect import connect
@@ -35,3 +39,28 @@ def test_a_wrong_one_is_named(changes, rule):
     with pytest.raises(InvalidSetting) as raised:
         read_stripe_settings(GOOD | changes)
     assert str(raised.value) == rule
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({}, ""),
+        ({"STRIPE_WEBHOOK_SECRET": ""}, "STRIPE_WEBHOOK_SECRET: must begin with whsec_"),
+        (
+            {"ORDERFLOW_PAYMENT_GATEWAY": "paypal"},
+            "ORDERFLOW_PAYMENT_GATEWAY: must be one of sandbox, stripe",
+        ),
+    ],
+)
+def test_the_app_starts_with_stripe_or_says_what_is_wrong(changes, said):
+    run = subprocess.run(
+        [sys.executable, "-c", "import function_app; print(type(function_app.gateway).__name__)"],
+        cwd=Path(__file__).parents[2],
+        env={"ORDERFLOW_PAYMENT_GATEWAY": "stripe", "PATH": ""} | GOOD | changes,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert said in run.stderr
+    assert (run.returncode == 0, "StripeGateway" in run.stdout) == (not said, not said)
+    assert "sk_test_1" not in run.stdout + run.stderr
