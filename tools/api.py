@@ -177,6 +177,16 @@ class Api:
         _, answer = await self._call("GET", f"/api/inventory/{quote(sku, safe='')}", expect=(200,))
         return answer
 
+    async def get(self, path: str) -> dict[str, Any]:
+        """Of what has no method here."""
+        _, answer = await self._call("GET", path, expect=(200,))
+        return answer
+
+    async def put(self, path: str, body: Mapping[str, object]) -> dict[str, Any]:
+        """Of what has no method here."""
+        _, answer = await self._call("PUT", path, body=orjson.dumps(body), expect=(200, 201))
+        return answer
+
     async def health(self) -> dict[str, Any]:
         _, answer = await self._call("GET", "/api/health", expect=(200,))
         return answer

@@ -1,6 +1,7 @@
-"""Every path that an order can take, on a fresh emulator: `make demo`.
+"""Every path that an order can take, and what comes after it, on a fresh emulator: `make demo`.
 
-Shows each order move through its states as it happens, then checks the invariants. The last line is
+Shows each order move through its states as it happens, then a delivery, a return, the low stock and the mails
+that were sent, and checks the invariants. The last line is
 `demo: N orders, C completed, X cancelled, V violations`; exit 0 if every order ended as it should and V is 0.
 """
 
@@ -9,16 +10,13 @@ import asyncio
 import sys
 from collections import Counter
 from collections.abc import Sequence
-from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field, replace
-from datetime import datetime
-from typing import Any
 
 from rich.console import Console
-from rich.live import Live
-from rich.table import Table
 
 from tools.api import TERMINAL, Api, Line, NewOrder, OrderView, connect
+from tools.demo_aftermath import OPERATOR, Aftermath, prepare
+from tools.demo_board import Board
 from tools.emulator_process import ADAPTERS, with_adapters
 from tools.scratch import fresh_emulator, run, settle, show
 
@@ -27,8 +25,12 @@ SETTINGS = {
     "ORDERFLOW_STEP_ATTEMPTS": "2",
     "ORDERFLOW_GATEWAY_TIMEOUT_SECONDS": "3",
     "ORDERFLOW_LOG_LEVEL": "WARNING",
+    "ORDERFLOW_NOTIFICATION_CHANNELS": "outbox",
+    "ORDERFLOW_OPERATORS_EMAIL": OPERATOR,
 }
 """Short, so that the order that nobody answers is given up on within seconds."""
+
+DELIVERS = "sandbox-delivers-2"
 
 STOCK = {"TEAPOT": 100, "CUP": 100, "SAUCER": 100, "RARE-VASE": 1}
 
@@ -56,6 +58,11 @@ CASES: Sequence[Case] = (
     Case(
         "two prices of one article, delivered by express",
         replace(_ORDER, lines=(Line("CUP", 4, 650), Line("CUP", 2, 500)), delivery="express"),
+        "completed",
+    ),
+    Case(
+        "a parcel that the carrier delivers two seconds later",
+        replace(_ORDER, delivery=DELIVERS),
         "completed",
     ),
     Case("the same order submitted twice: it counts once", _ORDER, "completed", repeat=True),
@@ -99,63 +106,6 @@ CASES: Sequence[Case] = (
 
 
 @dataclass(frozen=True, slots=True)
-class Step:
-    """An event of an order's history; `seconds` since the one before."""
-
-    name: str
-    seconds: float
-
-
-class Board:
-    """What the orders did so far: a table that changes on a terminal, else a line for each step."""
-
-    def __init__(self, console: Console) -> None:
-        self._console = console
-        self._steps: dict[str, list[Step]] = {}
-        self._shows: dict[str, str] = {}
-        self._live = Live(console=console, auto_refresh=False) if console.is_terminal else None
-
-    def open(self) -> AbstractContextManager[object]:
-        return self._live or nullcontext()
-
-    def add(self, id: str, shows: str) -> None:
-        self._shows[id] = shows
-        self._steps[id] = []
-        if self._live is None:
-            self._console.print(f"order {id} shows {shows}", soft_wrap=True)
-        self._refresh()
-
-    def update(self, id: str, history: Sequence[dict[str, Any]]) -> None:
-        """`history` is the whole of it so far."""
-        shown = max(1, len(self._steps[id]))
-        steps = steps_of(history)
-        for earlier, step in zip(steps[shown - 1 :], steps[shown:], strict=False):
-            if self._live is None:
-                self._console.print(
-                    f"order {id} {earlier.name} -> {step.name} ({step.seconds:.2f} s)", soft_wrap=True
-                )
-        self._steps[id] = steps
-        self._refresh()
-
-    def _refresh(self) -> None:
-        if self._live is None:
-            return
-        table = Table("order", "shows", "states", expand=True)
-        for id, steps in self._steps.items():
-            states = " → ".join(f"{step.name} [dim]{step.seconds:.2f} s[/dim]" for step in steps)
-            table.add_row(id, self._shows[id], states)
-        self._live.update(table, refresh=True)
-
-
-def steps_of(history: Sequence[dict[str, Any]]) -> list[Step]:
-    times = [datetime.fromisoformat(event["time"]) for event in history]
-    return [
-        Step(event["type"].removeprefix("orders."), (at - before).total_seconds())
-        for event, at, before in zip(history, times, [*times[:1], *times], strict=False)
-    ]
-
-
-@dataclass(frozen=True, slots=True)
 class Outcome:
     case: Case
     order: OrderView
@@ -189,13 +139,16 @@ async def demo(console: Console, adapters: str) -> int:
     async with fresh_emulator(1, settings, options) as emulator, connect(emulator.url) as api:
         console.print(f"emulator on {emulator.url}, state in {emulator.state}", soft_wrap=True)
         await api.load_stock(STOCK)
+        await prepare(api, _ORDER.customer_id)
         with board.open():
             outcomes = await asyncio.gather(
                 *(run_case(api, board, number, case) for number, case in enumerate(CASES, start=1))
             )
         orders = {outcome.order.id: outcome.order for outcome in outcomes}
+        delivered = next(outcome.order.id for outcome in outcomes if outcome.case.order.delivery == DELIVERS)
+        problems = await Aftermath(api, console).show(returned=outcomes[0].order.id, delivered=delivered)
         violations = await settle(emulator.state, orders)
-    problems = [f"{outcome.order.id}: {text}" for outcome in outcomes for text in outcome.problems]
+    problems += [f"{outcome.order.id}: {text}" for outcome in outcomes for text in outcome.problems]
     for problem in problems:
         print(problem, file=sys.stderr)
     show(violations)

@@ -11,7 +11,8 @@ from typing import Any
 import pytest
 from rich.console import Console
 
-from tools.demo import CASES, Board, steps_of
+from tools.demo import CASES
+from tools.demo_board import Board, steps_of
 from tools.emulator_process import ADAPTERS, PROJECT
 
 
@@ -45,7 +46,7 @@ def test_the_demo_ends_with_every_order_as_expected_and_nothing_violated(
     demo: subprocess.CompletedProcess[str],
 ) -> None:
     assert demo.stderr == ""
-    assert demo.stdout.splitlines()[-1] == "demo: 9 orders, 4 completed, 5 cancelled, 0 violations"
+    assert demo.stdout.splitlines()[-1] == "demo: 10 orders, 5 completed, 5 cancelled, 0 violations"
     assert demo.returncode == 0
 
 
@@ -62,8 +63,23 @@ def test_the_demo_says_what_each_order_shows_and_how_it_moves(
 
 
 @pytest.mark.slow
+def test_the_demo_shows_a_delivery_a_return_low_stock_and_the_mails(
+    demo: subprocess.CompletedProcess[str],
+) -> None:
+    for said in (
+        r"order ord-\w+ delivered by the carrier",
+        r"return ord-\w+-r1 completed: 650 GBP \(minor units\) paid back",
+        r"stock of CUP is low: \d+ available, threshold 95",
+        r"mail to ada@example\.com: Your order ord-\w+ was delivered",
+        r"mail to ada@example\.com: £6\.50 given back for ord-\w+-r1",
+        r"mail to shop@example\.com: CUP runs low",
+    ):
+        assert re.search(rf"^{said}$", demo.stdout, re.MULTILINE), said
+
+
+@pytest.mark.slow
 def test_the_demo_writes_no_control_characters_into_a_pipe(demo: subprocess.CompletedProcess[str]) -> None:
-    assert re.findall(r"[^\n\x20-\x7e]", demo.stdout) == []
+    assert re.findall(r"[^\n\x20-\x7e£]", demo.stdout) == []
 
 
 HISTORY: list[dict[str, Any]] = [
