@@ -37,6 +37,7 @@ from triggers.http import inventory_imports as imports_api
 from triggers.http import notification_preferences as preferences_api
 from triggers.http import notification_templates as templates_api
 from triggers.http import notifications as notifications_api
+from triggers.http import order_changes as changes_api
 from triggers.http import orders as orders_api
 from triggers.http import payment_methods as payment_methods_api
 from triggers.http import payments as payments_api
@@ -102,9 +103,10 @@ notifier = Notifier(
 app = df.DFApp()
 for blueprint in (
     orchestrators.blueprint(),
-    order_activities.blueprint(ports),
+    order_activities.blueprint(ports, policy),
     return_activities.blueprint(ports),
     orders_api.blueprint(orders, policy),
+    changes_api.blueprint(orders),
     returns_api.blueprint(orders, return_sagas, settings.return_window_s),
     inventory_api.blueprint(documents, clock),
     imports_api.blueprint(documents, bus, clock),

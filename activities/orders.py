@@ -4,17 +4,21 @@ One that finds its answer on the order's stream raises it as the event that the 
 for. (The worker takes no annotation but a class: so `dict`, where a JSON object is meant.)
 """
 
+import logging
 from typing import Any, Protocol
 
 import azure.durable_functions as df
 
 from core.contracts import contract_name
 from core.resilience import retry_transient
-from core.telemetry import bind
+from core.telemetry import bind, child_traceparent
 from services.inventory.messages import Release, Reserve
 from services.orders import saga
+from services.orders.policy import SAGA, Policy, start_input
 from services.payments.messages import Charge, Refund
 from services.shipping.messages import CancelShipment, CreateShipment
+
+logger = logging.getLogger("orderflow.activities.orders")
 
 
 class Activity(Protocol):
@@ -23,7 +27,8 @@ class Activity(Protocol):
     async def __call__(self, ports: saga.Ports, work: saga.Work) -> saga.Answer | None: ...
 
 
-def blueprint(ports: saga.Ports) -> df.Blueprint:
+def blueprint(ports: saga.Ports, policy: Policy) -> df.Blueprint:
+    """`policy` is for the sagas of orders that are placed instead of others."""
     bp = df.Blueprint()
 
     def ask(activity: Activity, command: type) -> None:
@@ -53,14 +58,30 @@ def blueprint(ports: saga.Ports) -> df.Blueprint:
         return await retry_transient(lambda: saga.complete_order(ports, _work(work)))
 
     @bp.activity_trigger(input_name="work")
-    async def cancel_order(work: dict) -> list:  # type: ignore[type-arg]
-        return await retry_transient(lambda: saga.cancel_order(ports, _work(work)))
+    @bp.durable_client_input(client_name="client")
+    async def cancel_order(work: dict, client: df.DurableOrchestrationClient) -> list:  # type: ignore[type-arg]
+        given = _work(work)
+        cancelled = await retry_transient(lambda: saga.cancel_order(ports, given))
+        if cancelled.replaced_by:
+            await _start(client, policy, cancelled.replaced_by, given.traceparent)
+        return list(cancelled.left)
 
     @bp.activity_trigger(input_name="work")
     async def report_attention(work: dict) -> None:  # type: ignore[type-arg]
         await retry_transient(lambda: saga.report_attention(ports, _work(work), str(work["step"])))
 
     return bp
+
+
+async def _start(
+    client: df.DurableOrchestrationClient, policy: Policy, order_id: str, traceparent: str
+) -> None:
+    """The order is placed already: a saga that cannot be started now is left to `restart_idle_orders`."""
+    given = start_input(policy, child_traceparent(traceparent, order_id))
+    try:
+        await client.start_new(SAGA, order_id, given)
+    except Exception:  # the client raises nothing narrower, also when it runs already
+        logger.warning("saga of a replacement not started, left to the timer", exc_info=True)
 
 
 def _work(work: Any) -> saga.Work:  # noqa: ANN401  (written by the orchestrator next door)

@@ -17,14 +17,13 @@ from orchestrators.waiting import Conversation, Outcome, Reply, TimedOut, Waitin
 from services.orders import saga
 from services.orders.policy import (
     CANCEL_EVENT,
+    CUSTOMER_REQUEST,
     LONGEST_PAUSE_S,
     OPERATOR_EVENT,
     Policy,
     start_input,
     wait_s,
 )
-
-CUSTOMER_REQUEST = "customer_request"
 
 
 @dataclass(frozen=True, slots=True)

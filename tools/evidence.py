@@ -89,6 +89,8 @@ _MOVES: Mapping[str, tuple[tuple[str, ...], str | None]] = {
     "orders.completed": (("shipping_created",), "completed"),
     "orders.delivered": (("completed",), None),
     "orders.returned_to_sender": (("completed",), None),
+    "orders.address_changed": (_BEFORE_SHIPPING, None),
+    "orders.replacement_requested": (_BEFORE_SHIPPING, None),
     "orders.cancel_requested": (_BEFORE_SHIPPING, None),
     "orders.cancellation_started": ((*_BEFORE_SHIPPING, "shipping_requested"), "cancelling"),
     "orders.shipping_cancelled": (_UNDOING, "cancelling"),
@@ -101,6 +103,9 @@ _MOVES: Mapping[str, tuple[tuple[str, ...], str | None]] = {
         None,
     ),
 }
+
+_CANCEL_REQUESTS = frozenset({"orders.cancel_requested", "orders.replacement_requested"})
+"""After one there is no other, and the order is not shipped."""
 
 UNDO_EVENTS: Mapping[str, str] = {
     "orders.shipping_cancelled": "shipping",
@@ -152,9 +157,9 @@ def _impossible(events: Iterable[Item]) -> Iterator[str]:
             allowed = ("completed",)
         if status not in allowed:
             yield f"{type_} (version {event['version']}) after {status}"
-        if cancel_requested and type_ in {"orders.cancel_requested", "orders.shipping_requested"}:
+        if cancel_requested and type_ in {*_CANCEL_REQUESTS, "orders.shipping_requested"}:
             yield f"{type_} (version {event['version']}) after orders.cancel_requested"
-        cancel_requested = cancel_requested or type_ == "orders.cancel_requested"
+        cancel_requested = cancel_requested or type_ in _CANCEL_REQUESTS
         if type_ == "orders.created":
             total = sum(line["quantity"] * line["unit_price"] for line in event["data"]["lines"])
             if total != event["data"]["total"]:

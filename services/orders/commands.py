@@ -1,5 +1,6 @@
-"""What can be asked of an order: by the customer (Place, RequestCancel), by the carrier (RecordDelivery,
-RecordReturnToSender), and by the saga (all others). return_commands.py has what can be asked of its returns.
+"""What can be asked of an order: by the customer (from Place to RequestReplacement), by the carrier
+(RecordDelivery, RecordReturnToSender), and by the saga (all others). return_commands.py has what can be asked
+of its returns.
 """
 
 from dataclasses import dataclass
@@ -21,11 +22,26 @@ class Place:
     payment_method: str
     delivery: str
     request_digest: str
+    replaces: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class RequestCancel:
     reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class ChangeAddress:
+    shipping_address: ShippingAddress
+
+
+@dataclass(frozen=True, slots=True)
+class RequestReplacement:
+    """`replacement_id` is made of the order's id and the client's key."""
+
+    replacement_id: str
+    lines: tuple[OrderLine, ...]
+    request_digest: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,7 +88,8 @@ class RecordCancellation:
     """The order is being cancelled; what of it was undone or could not be; with `finish`, that this is all.
 
     `undo` names the steps to undo, in order; a step that was refused did nothing and is not among them. What
-    the stream already says of reason and steps stands.
+    the stream already says of reason and steps stands. An order that is to be replaced is finished only when
+    `replacement_placed`.
     """
 
     reason: str
@@ -80,6 +97,7 @@ class RecordCancellation:
     undone: Undone | None = None
     attention: Attention | None = None
     finish: bool = False
+    replacement_placed: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,6 +126,8 @@ class RecordReturnToSender:
 type OrderCommand = (
     Place
     | RequestCancel
+    | ChangeAddress
+    | RequestReplacement
     | RecordReservation
     | RecordPayment
     | RecordShipment

@@ -8,7 +8,8 @@ from core.decider import Decider, Rejection
 from services.orders import commands as c
 from services.orders import events as e
 from services.orders import returns
-from services.orders.state import CANCELLABLE, TERMINAL, UNDOING, OrderState, evolve
+from services.orders.policy import CUSTOMER_REQUEST
+from services.orders.state import CANCELLABLE, REPLACED, TERMINAL, UNDOING, OrderState, evolve
 
 STEPS = ("inventory", "payment", "shipping")
 
@@ -33,6 +34,17 @@ class CannotCancel(Rejection):
         super().__init__("cannot_cancel", f"an order that is {status} can no longer be cancelled")
 
 
+class IsReplaced(Rejection):
+    def __init__(self, replaced_by: str) -> None:
+        super().__init__("is_replaced", f"the order is being replaced by {replaced_by}: ask that of it")
+
+
+class CannotChange(Rejection):
+    def __init__(self, state: OrderState) -> None:
+        status = state.status if state.status not in CANCELLABLE else "being cancelled"
+        super().__init__("cannot_change", f"an order that is {status} can no longer be changed")
+
+
 class WrongTransition(Rejection):
     """The saga asked for something that its order's status does not allow: a defect."""
 
@@ -52,6 +64,10 @@ def decide(  # noqa: PLR0911  (one a kind of command)
     match command:
         case c.RequestCancel():
             return _request_cancel(state, command)
+        case c.ChangeAddress():
+            return _change_address(state, command)
+        case c.RequestReplacement():
+            return _request_replacement(state, command)
         case c.RecordReservation() | c.RecordPayment() | c.RecordShipment():
             return _advance(state, command)
         case c.RecordCancellation():
@@ -83,16 +99,44 @@ def _place(state: OrderState, command: c.Place, now: datetime) -> Sequence[e.Ord
             delivery=command.delivery,
             request_digest=command.request_digest,
             placed_at=now,
+            replaces=command.replaces,
         ),
     )
 
 
 def _request_cancel(state: OrderState, command: c.RequestCancel) -> Sequence[e.OrderEvent]:
+    if state.replaced_by:
+        raise IsReplaced(state.replaced_by)
     if state.status in UNDOING or state.status == "cancelled" or state.cancel_requested:
         return ()
     if state.status not in CANCELLABLE:
         raise CannotCancel(state.status)
     return (e.CancelRequested(state.order_id, command.reason),)
+
+
+def _change_address(state: OrderState, command: c.ChangeAddress) -> Sequence[e.OrderEvent]:
+    if state.replaced_by:
+        raise IsReplaced(state.replaced_by)
+    if state.shipping_address == command.shipping_address:
+        return ()
+    if state.status not in CANCELLABLE or state.cancel_requested:
+        raise CannotChange(state)
+    return (e.AddressChanged(state.order_id, command.shipping_address),)
+
+
+def _request_replacement(state: OrderState, command: c.RequestReplacement) -> Sequence[e.OrderEvent]:
+    """Once it is on the stream shipping is not requested any more, as after a cancellation."""
+    if state.replaced_by == command.replacement_id:
+        if state.replacement_digest != command.request_digest:
+            raise IdempotencyKeyReused
+        return ()
+    if state.replaced_by:
+        raise IsReplaced(state.replaced_by)
+    if state.status not in CANCELLABLE or state.cancel_requested:
+        raise CannotChange(state)
+    return (
+        e.ReplacementRequested(state.order_id, command.replacement_id, command.lines, command.request_digest),
+    )
 
 
 def _advance(  # noqa: PLR0911  (one return a transition)
@@ -126,7 +170,9 @@ def _record_cancellation(state: OrderState, command: c.RecordCancellation) -> Se
         return ()
     events: list[e.OrderEvent] = []
     if state.status not in UNDOING:
-        events.append(e.CancellationStarted(state.order_id, command.reason, command.undo))
+        replaced = state.replaced_by and command.reason == CUSTOMER_REQUEST
+        reason = REPLACED if replaced else command.reason
+        events.append(e.CancellationStarted(state.order_id, reason, command.undo))
     if command.undone is not None and command.undone.step not in state.undone:
         events.append(_undone(state.order_id, command.undone))
     after = reduce(evolve, events, state)
@@ -134,7 +180,8 @@ def _record_cancellation(state: OrderState, command: c.RecordCancellation) -> Se
         step = command.attention.step
         if step not in after.undone and step != after.attention_step:
             events.append(e.NeedsAttention(state.order_id, step, command.attention.attempts))
-    if command.finish and not after.undo_left:
+    in_place = command.replacement_placed or not state.replaced_by
+    if command.finish and in_place and not after.undo_left:
         events.append(e.OrderCancelled(state.order_id, state.customer_id, after.reason))
     return events
 
@@ -189,5 +236,5 @@ def _sold(state: OrderState) -> returns.Sold:
 
 
 ORDERS: Decider[OrderState, c.OrderCommand, e.OrderEvent] = Decider(
-    container="orders", state=OrderState, initial=OrderState(), decide=decide, evolve=evolve, schema=3
+    container="orders", state=OrderState, initial=OrderState(), decide=decide, evolve=evolve, schema=4
 )

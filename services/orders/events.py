@@ -1,6 +1,7 @@
 """What can happen to an order. The types in PUBLISHED also go to the topic `order-events`.
 
 created -> inventory_reserved -> payment_processed + shipping_requested -> shipping_created + completed
+before shipping_requested: address_changed, or replacement_requested, which is a cancellation with a successor
 any failure or a cancellation: cancellation_started -> the undos, in reverse -> cancelled
 an undo that does not succeed: needs_attention, and on with the undos
 a completed order may be delivered or come back undelivered, and have returns (`return_events.py`)
@@ -10,6 +11,8 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from core.contracts import contract, contract_name
+from core.decider import upcaster
+from core.json import JsonObject
 from services.orders import return_events as r
 
 
@@ -33,10 +36,12 @@ class ShippingAddress:
     country: str
 
 
-@contract("orders.created")
+@contract("orders.created", version=2)
 @dataclass(frozen=True, slots=True)
 class OrderCreated:
-    """`total` in minor units of `currency`; `request_digest` tells a repeat of the request from another."""
+    """`total` in minor units of `currency`; `request_digest` tells a repeat of the request from another.
+    `replaces`: the order in whose place it was put, else empty; version 1 did not say.
+    """
 
     order_id: str
     customer_id: str
@@ -48,6 +53,12 @@ class OrderCreated:
     delivery: str
     request_digest: str
     placed_at: datetime
+    replaces: str
+
+
+@upcaster("orders.created", 1)
+def _replaces_nothing(data: JsonObject) -> JsonObject:
+    return {**data, "replaces": ""}
 
 
 @contract("orders.inventory_reserved")
@@ -113,6 +124,28 @@ class OrderReturnedToSender:
     detail: str
 
 
+@contract("orders.address_changed")
+@dataclass(frozen=True, slots=True)
+class AddressChanged:
+    """By the customer, before shipping was requested."""
+
+    order_id: str
+    shipping_address: ShippingAddress
+
+
+@contract("orders.replacement_requested")
+@dataclass(frozen=True, slots=True)
+class ReplacementRequested:
+    """By the customer, before shipping was requested: he wants these lines instead. The saga cancels this
+    order and puts `replacement_id` in its place.
+    """
+
+    order_id: str
+    replacement_id: str
+    lines: tuple[OrderLine, ...]
+    request_digest: str
+
+
 @contract("orders.cancel_requested")
 @dataclass(frozen=True, slots=True)
 class CancelRequested:
@@ -125,8 +158,8 @@ class CancelRequested:
 @contract("orders.cancellation_started")
 @dataclass(frozen=True, slots=True)
 class CancellationStarted:
-    """`reason` is `customer_request`, `<step>_failed:<code>` or `<step>_timed_out`; `undo` names the steps to
-    undo, in the order in which they are undone."""
+    """`reason` is `customer_request`, `replaced`, `<step>_failed:<code>` or `<step>_timed_out`; `undo` names
+    the steps to undo, in the order in which they are undone."""
 
     order_id: str
     reason: str
@@ -194,6 +227,8 @@ type OrderEvent = (
     | OrderCompleted
     | OrderDelivered
     | OrderReturnedToSender
+    | AddressChanged
+    | ReplacementRequested
     | CancelRequested
     | CancellationStarted
     | ShippingCancelled

@@ -8,7 +8,14 @@ from core.clock import Clock
 from core.decider import Cause, Loaded, Outcome, execute
 from core.documents import Documents
 from core.envelope import Envelope
-from services.orders.commands import NoteLateReply, OrderCommand, Place, RequestCancel
+from services.orders.commands import (
+    ChangeAddress,
+    NoteLateReply,
+    OrderCommand,
+    Place,
+    RequestCancel,
+    RequestReplacement,
+)
 from services.orders.decider import ORDERS
 from services.orders.events import OrderEvent
 from services.orders.state import OrderState
@@ -25,6 +32,16 @@ class Orders:
 def order_id(customer_id: str, idempotency_key: str) -> str:
     """The same key of the same customer is the same order, so that a repeated request finds it."""
     digest = hashlib.sha256(f"{customer_id}\n{idempotency_key}".encode()).digest()
+    return _id(digest)
+
+
+def replacement_id(order_id: str, idempotency_key: str) -> str:
+    """As `order_id`; no customer's id has a line break, so neither comes out where the other does."""
+    digest = hashlib.sha256(f"{order_id}\nreplaced\n{idempotency_key}".encode()).digest()
+    return _id(digest)
+
+
+def _id(digest: bytes) -> str:
     return "ord-" + b32encode(digest).decode("ascii").lower()[:20]
 
 
@@ -39,6 +56,22 @@ async def request_cancel(orders: Orders, stream: str, reason: str, traceparent: 
     """Raises OrderNotFound, CannotCancel."""
     cause = _cause(stream, "cancel", traceparent, actor="customer")
     return await _execute(orders, stream, RequestCancel(reason), cause)
+
+
+async def change_address(
+    orders: Orders, stream: str, command: ChangeAddress, traceparent: str
+) -> OrderOutcome:
+    """Raises OrderNotFound, CannotChange, IsReplaced."""
+    cause = _cause(stream, "change_address", traceparent, actor="customer")
+    return await _execute(orders, stream, command, cause)
+
+
+async def request_replacement(
+    orders: Orders, stream: str, command: RequestReplacement, traceparent: str
+) -> OrderOutcome:
+    """Raises OrderNotFound, CannotChange, IsReplaced, IdempotencyKeyReused."""
+    cause = _cause(stream, "replace", traceparent, actor="customer")
+    return await _execute(orders, stream, command, cause)
 
 
 async def note_late_reply(orders: Orders, reply: Envelope) -> None:

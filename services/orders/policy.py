@@ -11,6 +11,9 @@ SAGA = "order_saga"
 RETURN_SAGA = "return_saga"
 """The orchestrator of a return. The instance id is the return's."""
 
+CUSTOMER_REQUEST = "customer_request"
+"""The reason of a cancellation that the customer asked for."""
+
 CANCEL_EVENT = "cancel"
 OPERATOR_EVENT = "operator"
 LONGEST_PAUSE_S = 3600.0

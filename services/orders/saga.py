@@ -5,13 +5,13 @@ is nothing to wait for: then it returns the `Answer` that the saga would have wa
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 from core.bus import Bus
 from core.clock import Clock
 from core.contracts import contract_name, decode, encode
-from core.decider import Cause, execute, load
+from core.decider import Cause, Loaded, execute, load
 from core.documents import Documents
 from core.envelope import to_message, wrap
 from core.json import JsonObject
@@ -109,12 +109,55 @@ async def release_inventory(ports: Ports, work: Work) -> Answer | None:
     return await _undo(ports, work, "inventory", requests.release)
 
 
-async def cancel_order(ports: Ports, work: Work) -> list[str]:
-    """The steps that the stream says are still to be undone; none when the order is now cancelled."""
-    state = await _record(
-        ports, work, c.RecordCancellation(work.reason, work.undo, _undone(work), finish=True)
+@dataclass(frozen=True, slots=True)
+class Cancelled:
+    """left: the steps that the stream says are still to be undone; none when the order is now cancelled.
+    replaced_by: the order that was placed instead, whose saga may have to be started.
+    """
+
+    left: tuple[str, ...]
+    replaced_by: str = ""
+
+
+async def cancel_order(ports: Ports, work: Work) -> Cancelled:
+    """An order that is to be replaced is cancelled only when the other is placed, so that whatever is done
+    again after a crash ends with both.
+    """
+    command = c.RecordCancellation(work.reason, work.undo, _undone(work), finish=True)
+    state = await _record(ports, work, command)
+    if state.status not in TERMINAL and not state.undo_left:
+        await _place_replacement(ports, work, state)
+        state = await _record(ports, work, replace(command, replacement_placed=True))
+    if state.status in TERMINAL:
+        return Cancelled((), state.replaced_by)
+    return Cancelled(state.undo_left)
+
+
+async def _place_replacement(ports: Ports, work: Work, state: OrderState) -> None:
+    """All as it was ordered, and the address as it is now, but for the lines."""
+    if state.shipping_address is None:
+        raise ValueError(f"order {state.order_id!r} has no shipping address")
+    order_id = state.replaced_by
+    command = c.Place(
+        order_id=order_id,
+        customer_id=state.customer_id,
+        currency=state.currency,
+        lines=state.replacement_lines,
+        shipping_address=state.shipping_address,
+        payment_method=state.payment_method,
+        delivery=state.delivery,
+        request_digest=state.replacement_digest,
+        replaces=state.order_id,
     )
-    return [] if state.status in TERMINAL else list(state.undo_left)
+    cause = Cause(
+        command_id=f"{order_id}:orders.place",
+        correlation_id=order_id,
+        causation_id=f"{state.order_id}:orders.replace",
+        traceparent=child_traceparent(work.traceparent, order_id),
+        actor=f"customer:{state.customer_id}",
+    )
+    new = Loaded(ORDERS.initial)
+    await execute(ports.documents, ORDERS, order_id, command, cause, ports.clock.now(), loaded=new)
 
 
 async def report_attention(ports: Ports, work: Work, step: str) -> None:

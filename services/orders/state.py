@@ -26,6 +26,9 @@ UNDOING: frozenset[Status] = frozenset({"cancelling", "needs_attention"})
 CANCELLABLE: frozenset[Status] = frozenset({"created", "inventory_reserved", "payment_processed"})
 """Where the customer may still cancel. From `shipping_requested` on the parcel may be on its way."""
 
+REPLACED = "replaced"
+"""The reason of a cancellation that makes room for another order."""
+
 UNDONE_BY: dict[type, str] = {
     e.ShippingCancelled: "shipping",
     e.PaymentRefunded: "payment",
@@ -44,6 +47,8 @@ class OrderState:
     late_replies: ids of the recorded late replies.
     delivered_at: when the carrier handed the parcel over, once it says so.
     returned_to_sender: whether the parcel came back undelivered.
+    replaces, replaced_by: the order before, and the order to come, in whose place this one is.
+    replacement_lines, replacement_digest: of the request to replace it.
     open_returns: how many of the returns have not ended.
     """
 
@@ -73,6 +78,10 @@ class OrderState:
     returned_to_sender: bool = False
     returns: tuple[Return, ...] = ()
     open_returns: int = 0
+    replaces: str = ""
+    replaced_by: str = ""
+    replacement_lines: tuple[e.OrderLine, ...] = ()
+    replacement_digest: str = ""
 
     @property
     def undo_left(self) -> tuple[str, ...]:
@@ -94,6 +103,18 @@ def evolve(state: OrderState, event: e.OrderEvent) -> OrderState:  # noqa: PLR09
                 delivery=event.delivery,
                 request_digest=event.request_digest,
                 placed_at=event.placed_at,
+                replaces=event.replaces,
+            )
+        case e.AddressChanged():
+            return replace(state, shipping_address=event.shipping_address)
+        case e.ReplacementRequested():
+            return replace(
+                state,
+                cancel_requested=True,
+                cancel_reason=REPLACED,
+                replaced_by=event.replacement_id,
+                replacement_lines=event.lines,
+                replacement_digest=event.request_digest,
             )
         case e.InventoryReserved():
             return replace(state, status="inventory_reserved")

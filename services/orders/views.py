@@ -26,7 +26,8 @@ async def read_order(documents: Documents, order_id: str) -> JsonObject:
     """One point read. Raises OrderNotFound.
 
     {"id", "customer_id", "status", "version", "currency", "total", "lines", "shipping_address", "delivery",
-    "reason", "payment_id", "shipment_id", "tracking_number", "created_at", "updated_at", "links"}
+    "reason", "payment_id", "shipment_id", "tracking_number", "created_at", "updated_at", "replaces",
+    "replaced_by", "links"}
     """
     try:
         snapshot = (await documents.read(ORDERS.container, order_id, "snapshot")).item
@@ -76,7 +77,9 @@ def order_view(state: JsonObject, version: int, updated_at: str) -> JsonObject:
         "tracking_number": state["tracking_number"],
         "created_at": cast(str, state["placed_at"]).replace("Z", "+00:00"),  # pydantic's form to the others'
         "updated_at": updated_at,
-        "links": links(cast(str, state["order_id"])),
+        "replaces": state["replaces"],
+        "replaced_by": state["replaced_by"],
+        "links": {**links(cast(str, state["order_id"])), **_neighbours(state)},
     }
 
 
@@ -88,6 +91,10 @@ def links(order_id: str) -> JsonObject:
         "cancel": f"{self}/cancel",
         "shipment": f"/api/shipments/{order_id}",
     }
+
+
+def _neighbours(state: JsonObject) -> JsonObject:
+    return {name: f"/api/orders/{state[name]}" for name in ("replaces", "replaced_by") if state[name]}
 
 
 async def read_history(

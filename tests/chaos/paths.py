@@ -19,7 +19,8 @@ class SagaPath:
 
     ends, reason: how the order must end, whatever crashes: what goes wrong here is not a matter of time.
     sees: the type of an event that makes this path what it is, when nothing crashes.
-    cancel_at: the status at which the customer cancels; who is first then decides how the order ends.
+    cancel_at, replace_at: the status at which the customer cancels, or asks for other lines; who is first
+    then decides how the order ends.
     """
 
     name: str
@@ -30,11 +31,12 @@ class SagaPath:
     payment_method: str = "tok_ok"
     delivery: str = "standard"
     cancel_at: str | None = None
+    replace_at: str | None = None
     submissions: int = 1
     sees: str = "orders.created"
 
     def end(self, cancellation: int | None = None) -> tuple[str, str]:
-        """The status and reason due, given how a cancellation was answered."""
+        """The status and reason due, given how a cancellation, or the wish for other lines, was answered."""
         return ("completed", "") if cancellation == 409 else (self.ends, self.reason)
 
     @property
@@ -85,6 +87,14 @@ PATHS = (
         payment_method="tok_slow_2",
         cancel_at="inventory_reserved",
     ),
+    SagaPath(
+        "replaced_while_charging",
+        "cancelled",
+        "replaced",
+        payment_method="tok_slow_2",
+        replace_at="inventory_reserved",
+        sees="orders.replacement_requested",
+    ),
 )
 
 
@@ -107,13 +117,15 @@ MIX = (
 class Customer:
     """Sends until it is answered, as any client does whose connection broke; remembers the answers.
 
-    cancelled: how the cancellation was answered; None as long as there was none.
+    cancelled: how the cancellation, or the wish for other lines, was answered; None before.
+    replacement: the order that takes the place of the first, once that was accepted.
     """
 
     path: SagaPath
     accepted: set[str] = field(default_factory=set)
     submitted: int = 0
     cancelled: int | None = None
+    replacement: str | None = None
 
     async def act(self, run: Simulated) -> None:
         while self.submitted < self.path.submissions:
@@ -126,6 +138,21 @@ class Customer:
             assert answer.status in (202, 409), answer.body
             self.cancelled = answer.status
 
+        if self.path.replace_at is not None and self.cancelled is None:
+            (order_id,) = self.accepted
+            await self._reach(run, order_id, self.path.replace_at)
+            await self._replace(run, order_id)
+
+    async def _replace(self, run: Simulated, order_id: str) -> None:
+        headers = {"idempotency-key": "other", "content-type": "application/json"}
+        body = orjson.dumps({"lines": [{"sku": "VASE", "quantity": 3, "unit_price": 900}]})
+        answer = await run.request("POST", f"/api/orders/{order_id}/replacement", headers, body)
+        assert answer.status in (202, 409), answer.body
+        if answer.status == 202:
+            self.replacement = str(orjson.loads(answer.body)["replaced_by"])
+            self.accepted.add(self.replacement)
+        self.cancelled = answer.status
+
     async def _reach(self, run: Simulated, order_id: str, status: str) -> None:
         """Or a status that can only be later, since all that is between was missed."""
         while True:
@@ -136,9 +163,11 @@ class Customer:
 
     def disappointments(self, orders: dict[str, OrderFacts]) -> list[str]:
         """Where an order did not end as it must."""
-        due = self.path.end(self.cancelled)
+        due = dict.fromkeys(self.accepted, self.path.end(self.cancelled))
+        if self.replacement is not None:
+            due[self.replacement] = ("completed", "")
         return [
-            f"{id} is {orders[id].status} for {orders[id].reason!r}, {due} is due"
+            f"{id} is {orders[id].status} for {orders[id].reason!r}, {due[id]} is due"
             for id in self.accepted & orders.keys()
-            if (orders[id].status, orders[id].reason) != due
+            if (orders[id].status, orders[id].reason) != due[id]
         ]

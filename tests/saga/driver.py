@@ -61,7 +61,7 @@ class World:
         self.policy = policy
         app = df.DFApp()
         app.register_functions(
-            order_activities.blueprint(Ports(self.documents, self.bus, self.clock, HOLD_S))
+            order_activities.blueprint(Ports(self.documents, self.bus, self.clock, HOLD_S), policy)
         )
         self.functions = {each.get_function_name(): each.get_user_function() for each in app.get_functions()}
         self.run: Run = None  # type: ignore[assignment]

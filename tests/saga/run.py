@@ -40,6 +40,7 @@ class Run:
     clock: FakeClock
     given: dict[str, Any]
     carried: Sequence[str] = ()
+    started: list[str] = field(default_factory=list)
     texts: list[str] = field(default_factory=list)
     events: list[Event] = field(default_factory=list)
     activities: list[Decision] = field(default_factory=list)
@@ -219,3 +220,8 @@ class Client:
         assert instance_id == self._run.saga.instance_id
         await asyncio.sleep(0)
         self._raised.append(self._run.raised(name, value))
+
+    async def start_new(self, name: str, instance_id: str, given: object) -> str:
+        await asyncio.sleep(0)
+        self._run.started.append(instance_id)
+        return instance_id

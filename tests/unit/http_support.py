@@ -20,6 +20,7 @@ from triggers.http import (
     inventory,
     inventory_imports,
     operations,
+    order_changes,
     orders,
     payment_methods,
     payments,
@@ -56,6 +57,7 @@ class Api:
         app = df.DFApp()
         for blueprint in (
             orders.blueprint(self.orders, POLICY),
+            order_changes.blueprint(self.orders),
             inventory.blueprint(self.documents, self.clock),
             inventory_imports.blueprint(self.documents, self.bus, self.clock),
             payment_methods.blueprint(self.documents, self.gateway, self.clock, 10.0),

@@ -1,5 +1,6 @@
 """The rules of an order: examples of each rule, and a machine that tries every command at every moment."""
 
+from dataclasses import replace
 from datetime import UTC, datetime
 from functools import reduce
 
@@ -14,7 +15,9 @@ from services.orders import events as e
 from services.orders.decider import (
     LATE_REPLIES_KEPT,
     CannotCancel,
+    CannotChange,
     IdempotencyKeyReused,
+    IsReplaced,
     OrderNotFound,
     WrongTransition,
     decide,
@@ -159,8 +162,64 @@ def test_late_replies_are_noted_once_each_and_not_for_ever() -> None:
     assert len(state.late_replies) == LATE_REPLIES_KEPT
 
 
+ELSEWHERE = c.ChangeAddress(e.ShippingAddress("Ann", "2 Lane", "York", "YO1", "GB"))
+REPLACEMENT = c.RequestReplacement("ord-2", (e.OrderLine("c", 1, 9),), "d2")
+
+
+def test_the_address_can_be_changed_until_shipping_is_requested() -> None:
+    for way in ((), (c.RecordReservation(),), (ELSEWHERE, c.ChangeAddress(ADDRESS))):
+        state = after(PLACE, *way, ELSEWHERE)
+        assert state.shipping_address == ELSEWHERE.shipping_address
+        assert decide(state, ELSEWHERE, NOW) == ()
+
+
+@pytest.mark.parametrize(
+    "way",
+    [
+        (c.RecordReservation(), PAID),
+        (c.RecordReservation(), PAID, SHIPPED),
+        (c.RequestCancel(""),),
+        (c.RecordCancellation("x", ()),),
+        (c.RecordCancellation("x", (), finish=True),),
+    ],
+)
+def test_an_order_that_is_shipped_or_cancelled_is_not_changed_any_more(
+    way: tuple[c.OrderCommand, ...],
+) -> None:
+    state = after(PLACE, *way)
+    for command in (ELSEWHERE, REPLACEMENT):
+        with pytest.raises(CannotChange):
+            decide(state, command, NOW)
+
+
+def test_a_replacement_is_asked_for_once() -> None:
+    state = after(PLACE, REPLACEMENT)
+    assert (state.replaced_by, state.cancel_requested) == ("ord-2", True)
+    assert decide(state, REPLACEMENT, NOW) == ()
+    with pytest.raises(IdempotencyKeyReused):
+        decide(state, replace(REPLACEMENT, request_digest="d3"), NOW)
+    for command in (replace(REPLACEMENT, replacement_id="ord-3"), ELSEWHERE, c.RequestCancel("")):
+        with pytest.raises(IsReplaced, match="ord-2"):
+            decide(state, command, NOW)
+
+
+def test_an_order_that_is_to_be_replaced_is_cancelled_once_the_other_is_placed() -> None:
+    cancel = c.RecordCancellation("customer_request", ("inventory",), c.Undone("inventory"), finish=True)
+    state = after(PLACE, REPLACEMENT, c.RecordReservation(), cancel)
+    assert (state.status, state.reason, state.undo_left) == ("cancelling", "replaced", ())
+    state = carry_out(state, replace(cancel, replacement_placed=True))[0]
+    assert (state.status, state.reason) == ("cancelled", "replaced")
+
+
+def test_an_order_that_fails_while_it_is_to_be_replaced_says_why() -> None:
+    state = after(PLACE, REPLACEMENT, c.RecordCancellation("payment_failed:declined", ()))
+    assert (state.reason, state.replaced_by) == ("payment_failed:declined", "ord-2")
+
+
 COMMANDS = st.one_of(
     st.just(PLACE),
+    st.just(REPLACEMENT),
+    st.builds(c.ChangeAddress, st.sampled_from([ADDRESS, ELSEWHERE.shipping_address])),
     st.builds(c.RequestCancel, st.sampled_from(["", "why not"])),
     st.just(c.RecordReservation()),
     st.just(PAID),
@@ -172,6 +231,7 @@ COMMANDS = st.one_of(
         st.sampled_from([(), ("inventory",), ("payment", "inventory"), ("shipping", "payment", "inventory")]),
         st.none() | st.builds(c.Undone, st.sampled_from(["inventory", "payment", "shipping"])),
         st.none() | st.builds(c.Attention, st.sampled_from(["inventory", "payment"]), st.just(5)),
+        st.booleans(),
         st.booleans(),
     ),
 )
@@ -193,7 +253,7 @@ class OrderMachine(RuleBasedStateMachine):
         except Rejection:
             return
         self.events += events
-        if isinstance(command, c.RequestCancel) and events:
+        if isinstance(command, c.RequestCancel | c.ChangeAddress | c.RequestReplacement) and events:
             assert before.status in CANCELLABLE
         if before.status in TERMINAL:
             assert all(isinstance(event, e.LateReply) for event in events)
@@ -220,7 +280,8 @@ class OrderMachine(RuleBasedStateMachine):
     @invariant()
     def shipping_and_a_request_to_cancel_exclude_each_other(self) -> None:
         kinds = [type(event) for event in self.events]
-        assert not (e.CancelRequested in kinds and e.ShippingRequested in kinds)
+        asked = kinds.count(e.CancelRequested) + kinds.count(e.ReplacementRequested)
+        assert asked + kinds.count(e.ShippingRequested) <= 1
 
     @invariant()
     def nothing_is_undone_twice_or_outside_a_cancellation(self) -> None:

@@ -2,18 +2,20 @@
 
 import hashlib
 import re
-from typing import Annotated, Literal, Self
+from typing import Annotated, Literal
 
 import orjson
-from pydantic import AfterValidator, Field, StringConstraints, model_validator
+from pydantic import AfterValidator, Field, StringConstraints
 
-from services.orders.commands import Place
+from services.orders.commands import Place, RequestReplacement
 from services.orders.currencies import CURRENCIES
 from services.orders.events import OrderLine, ShippingAddress
 from triggers.http.bodies import Body, Identifier, Text
 
 MAX_TOTAL = 2**53 - 1
 """Minor units. JSON numbers are doubles in Cosmos DB and in browsers: above this they are no longer exact."""
+
+MAX_LINES = 1000
 
 _CARD_NUMBER = re.compile(r"(?:\d[ -]?){13,19}")
 
@@ -37,6 +39,21 @@ class Line(Body):
     unit_price: Annotated[int, Field(ge=1, le=100_000_000)]
 
 
+def total_is_exact(lines: list[Line]) -> list[Line]:
+    if sum(line.quantity * line.unit_price for line in lines) > MAX_TOTAL:
+        raise ValueError(f"the total of the lines must be at most {MAX_TOTAL}")
+    return lines
+
+
+def order_lines(lines: list[Line]) -> tuple[OrderLine, ...]:
+    return tuple(OrderLine(line.sku, line.quantity, line.unit_price) for line in lines)
+
+
+def digest(body: Body) -> str:
+    """Tells a repeat of the request from another with the same key."""
+    return hashlib.sha256(orjson.dumps(body.model_dump(), option=orjson.OPT_SORT_KEYS)).hexdigest()
+
+
 class Address(Body):
     name: Text
     street: Text
@@ -44,35 +61,41 @@ class Address(Body):
     postal_code: Text
     country: Annotated[str, StringConstraints(pattern=r"^[A-Z]{2}$")]
 
+    def value(self) -> ShippingAddress:
+        return ShippingAddress(**self.model_dump())
+
+
+type Lines = Annotated[list[Line], Field(min_length=1, max_length=MAX_LINES), AfterValidator(total_is_exact)]
+
 
 class PlaceOrder(Body):
     customer_id: Identifier
     currency: Annotated[str, AfterValidator(currency_code)]
-    lines: Annotated[list[Line], Field(min_length=1, max_length=1000)]
+    lines: Lines
     shipping_address: Address
     payment_method: Annotated[
         str, StringConstraints(pattern=r"^[A-Za-z0-9._:-]{1,128}$"), AfterValidator(gateway_token)
     ]
     delivery: Annotated[str, StringConstraints(pattern=r"^[a-z0-9-]{1,64}$")] = "standard"
 
-    @model_validator(mode="after")
-    def _total_is_exact(self) -> Self:
-        if sum(line.quantity * line.unit_price for line in self.lines) > MAX_TOTAL:
-            raise ValueError(f"the total of the lines must be at most {MAX_TOTAL}")
-        return self
-
     def command(self, order_id: str) -> Place:
-        digest = hashlib.sha256(orjson.dumps(self.model_dump(), option=orjson.OPT_SORT_KEYS)).hexdigest()
         return Place(
             order_id=order_id,
             customer_id=self.customer_id,
             currency=self.currency,
-            lines=tuple(OrderLine(line.sku, line.quantity, line.unit_price) for line in self.lines),
-            shipping_address=ShippingAddress(**self.shipping_address.model_dump()),
+            lines=order_lines(self.lines),
+            shipping_address=self.shipping_address.value(),
             payment_method=self.payment_method,
             delivery=self.delivery,
-            request_digest=digest,
+            request_digest=digest(self),
         )
+
+
+class ReplaceLines(Body):
+    lines: Lines
+
+    def command(self, replacement_id: str) -> RequestReplacement:
+        return RequestReplacement(replacement_id, order_lines(self.lines), digest(self))
 
 
 class CancelOrder(Body):

@@ -191,11 +191,11 @@ async def _cancel(
     with bind(order_id=order_id, correlation_id=order_id, traceparent=traceparent):
         outcome = await handlers.request_cancel(orders, order_id, body.reason, traceparent)
         if outcome.state.status in CANCELLABLE:
-            await _wake(client, order_id)
+            await wake(client, order_id)
     return answer(await views.read_order(orders.documents, order_id), HTTPStatus.ACCEPTED)
 
 
-async def _wake(client: df.DurableOrchestrationClient, order_id: str) -> None:
+async def wake(client: df.DurableOrchestrationClient, order_id: str) -> None:
     """The request is on the stream, where the saga's next activity finds it: this only saves waiting."""
     try:
         await client.raise_event(order_id, CANCEL_EVENT, {})

@@ -40,6 +40,8 @@ STATUS = {
     "no_outbox": HTTPStatus.NOT_FOUND,
     "report_not_trusted": HTTPStatus.FORBIDDEN,
     "cannot_cancel": HTTPStatus.CONFLICT,
+    "cannot_change": HTTPStatus.CONFLICT,
+    "is_replaced": HTTPStatus.CONFLICT,
     "below_held": HTTPStatus.CONFLICT,
     "order_ended": HTTPStatus.CONFLICT,
     "idempotency_key_reused": HTTPStatus.UNPROCESSABLE_ENTITY,

@@ -1,0 +1,80 @@
+"""Changes of an order before it is shipped."""
+
+from services.orders.handlers import order_id, replacement_id
+from services.orders.policy import CANCEL_EVENT
+from tests.unit.http_support import ORDER, Api, broken_rules, content
+from tests.unit.test_http_orders import reserve
+
+ELSEWHERE = {**ORDER["shipping_address"], "street": "2 Lane"}
+OTHER = {"lines": [{"sku": "b", "quantity": 1, "unit_price": 70}]}
+
+
+async def replaced(api: Api, id: str, body: object = OTHER, key: str = "r-1"):
+    headers = {"idempotency-key": key}
+    return await api.call("replace_order", body, route={"order_id": id}, headers=headers)
+
+
+async def test_the_address_is_changed_at_once_and_named_in_the_history() -> None:
+    api = Api()
+    route = {"order_id": await api.placed()}
+    for _ in range(2):
+        response = await api.call("put_order_address", ELSEWHERE, route=route)
+        assert (response.status_code, response.headers["ETag"]) == (200, '"2"')
+        assert content(response)["shipping_address"] == ELSEWHERE
+    events = content(await api.call("get_order_history", route=route))["events"]
+    assert [event["type"] for event in events] == ["orders.created", "orders.address_changed"]
+
+
+async def test_an_address_is_read_as_strictly_as_in_an_order() -> None:
+    api = Api()
+    route = {"order_id": await api.placed()}
+    response = await api.call("put_order_address", {**ELSEWHERE, "country": "Britain"}, route=route)
+    assert list(broken_rules(response)) == ["country"]
+    assert content(await api.call("get_order", route=route))["version"] == 1
+
+
+async def test_a_replacement_is_accepted_names_the_other_order_and_wakes_the_saga() -> None:
+    api = Api()
+    id = await api.placed()
+    other = replacement_id(id, "r-1")
+    for _ in range(2):
+        response = await replaced(api, id)
+        assert response.status_code == 202
+        assert response.headers["Location"] == f"/api/orders/{other}"
+        body = content(response)
+        assert (body["replaced_by"], body["links"]["replaced_by"]) == (other, f"/api/orders/{other}")
+        assert body["version"] == 2
+    assert api.client.raised[0] == (id, CANCEL_EVENT, {})
+
+
+async def test_what_cannot_be_replaced_says_why() -> None:
+    api = Api()
+    id = await api.placed()
+    assert list(broken_rules(await replaced(api, id, {"lines": []}))) == ["lines"]
+    assert list(broken_rules(await replaced(api, id, key=""))) == ["Idempotency-Key"]
+    await replaced(api, id)
+    lines = [{**OTHER["lines"][0], "quantity": 2}]
+    assert (await replaced(api, id, {"lines": lines})).status_code == 422
+    response = await replaced(api, id, key="r-2")
+    assert (response.status_code, replacement_id(id, "r-1") in content(response)["detail"]) == (409, True)
+    for function, body in (("cancel_order_request", {}), ("put_order_address", ELSEWHERE)):
+        response = await api.call(function, body, route={"order_id": id})
+        assert (response.status_code, replacement_id(id, "r-1") in content(response)["detail"]) == (409, True)
+
+
+async def test_an_order_that_is_not_there_is_not_changed() -> None:
+    api = Api()
+    assert (await replaced(api, "ord-x")).status_code == 404
+    assert (await api.call("put_order_address", ELSEWHERE, route={"order_id": "ord-x"})).status_code == 404
+
+
+async def test_changes_do_not_hinder_the_saga() -> None:
+    api = Api()
+    id = await api.placed()
+    await api.call("put_order_address", ELSEWHERE, route={"order_id": id})
+    await reserve(api, id)
+    assert content(await api.call("get_order", route={"order_id": id}))["status"] == "inventory_reserved"
+
+
+def test_a_replacement_has_an_id_of_its_own() -> None:
+    assert len({replacement_id("a", "k"), replacement_id("b", "k"), order_id("a", "k")}) == 3

@@ -1,0 +1,59 @@
+"""What a customer may still change of an order, until its shipment is requested."""
+
+from http import HTTPStatus
+
+import azure.durable_functions as df
+import azure.functions as func
+
+from core.telemetry import bind
+from services.orders import handlers, views
+from services.orders.commands import ChangeAddress
+from services.orders.handlers import Orders
+from services.orders.state import CANCELLABLE
+from triggers.http.bodies import idempotency_key, path_identifier, read_body
+from triggers.http.order_requests import Address, ReplaceLines
+from triggers.http.orders import etag, trace, wake
+from triggers.http.problem import answer, answering
+
+
+def blueprint(orders: Orders) -> df.Blueprint:
+    bp = df.Blueprint()
+
+    @bp.route(route="orders/{order_id}/address", methods=["PUT"])
+    async def put_order_address(req: func.HttpRequest) -> func.HttpResponse:
+        return await answering(lambda: _change_address(orders, req))
+
+    @bp.route(route="orders/{order_id}/replacement", methods=["POST"])
+    @bp.durable_client_input(client_name="client")
+    async def replace_order(
+        req: func.HttpRequest, client: df.DurableOrchestrationClient
+    ) -> func.HttpResponse:
+        return await answering(lambda: _replace(orders, client, req))
+
+    return bp
+
+
+async def _change_address(orders: Orders, req: func.HttpRequest) -> func.HttpResponse:
+    order_id = path_identifier(req, "order_id")
+    command = ChangeAddress(read_body(req, Address).value())
+    traceparent = trace(req, order_id)
+    with bind(order_id=order_id, correlation_id=order_id, traceparent=traceparent):
+        await handlers.change_address(orders, order_id, command, traceparent)
+    order = await views.read_order(orders.documents, order_id)
+    return answer(order, ETag=etag(order))
+
+
+async def _replace(
+    orders: Orders, client: df.DurableOrchestrationClient, req: func.HttpRequest
+) -> func.HttpResponse:
+    """Answers the order that is to be replaced; the other is at `Location`, once this one is undone."""
+    order_id = path_identifier(req, "order_id")
+    replacement_id = handlers.replacement_id(order_id, idempotency_key(req))
+    command = read_body(req, ReplaceLines).command(replacement_id)
+    traceparent = trace(req, order_id)
+    with bind(order_id=order_id, correlation_id=order_id, traceparent=traceparent):
+        outcome = await handlers.request_replacement(orders, order_id, command, traceparent)
+        if outcome.state.status in CANCELLABLE:
+            await wake(client, order_id)
+    order = await views.read_order(orders.documents, order_id)
+    return answer(order, HTTPStatus.ACCEPTED, Location=f"/api/orders/{replacement_id}")
