@@ -4,6 +4,7 @@ import os
 from functools import partial
 
 import azure.durable_functions as df
+from opentelemetry.metrics import get_meter
 
 from activities import orders as order_activities
 from activities import returns as return_activities
@@ -11,6 +12,8 @@ from adapters.notifications.connect import channels_of, operators_of
 from adapters.notifications.event_grid import read_events
 from adapters.notifications.outbox import read_outbox
 from adapters.notifications.settings import read_notification_settings
+from adapters.resilience.channel import ResilientChannel
+from adapters.resilience.gateway import ResilientGateway
 from adapters.sandbox.carrier import SandboxCarrier
 from adapters.sandbox.gateway import SandboxGateway
 from adapters.sandbox.payment_webhooks import SandboxWebhooks
@@ -18,6 +21,8 @@ from adapters.sandbox.shipping_webhooks import SandboxShippingWebhooks
 from core.bus import Bus
 from core.clock import Clock
 from core.documents import Documents
+from core.outside_metrics import observe
+from core.outside_policy import OutsidePolicy
 from core.settings import read_settings
 from core.telemetry import configure_logging
 from orchestrators import blueprint as orchestrators
@@ -84,21 +89,27 @@ if settings.payment_gateway == "stripe":
     from adapters.stripe.connect import connect
     from adapters.stripe.settings import read_stripe_settings
 
-    gateway, webhooks = connect(read_stripe_settings(os.environ), settings.gateway_timeout_s)
+    gateway, webhooks = connect(read_stripe_settings(os.environ), settings.gateway.attempt_s)
 else:
     gateway, webhooks = SandboxGateway(documents, bus, clock), SandboxWebhooks()
+gateway_policy = OutsidePolicy(f"gateway:{settings.payment_gateway}", settings.gateway)
+gateway = ResilientGateway(gateway, gateway_policy)
 carrier = SandboxCarrier(documents, bus, clock)
 told = read_notification_settings(os.environ, settings.adapters)
+channels = channels_of(told, documents, clock, settings.sender.timeout_s)
+sender_policies = {name: OutsidePolicy(f"sender:{name}", settings.sender) for name in channels}
 notifier = Notifier(
     documents,
     bus,
     clock,
-    channels=channels_of(told, documents, clock, settings.gateway_timeout_s),
+    channels={name: ResilientChannel(channels[name], each) for name, each in sender_policies.items()},
     operators=operators_of(told),
     unsubscribe_url=f"{told.public_url}/api/unsubscribe",
     unsubscribe_key=told.unsubscribe_key,
-    timeout_s=settings.gateway_timeout_s,
+    timeout_s=settings.sender.timeout_s,
 )
+outside_policies = (gateway_policy, *sender_policies.values())
+observe(outside_policies, get_meter("orderflow"))
 
 app = df.DFApp()
 for blueprint in (
@@ -110,16 +121,16 @@ for blueprint in (
     returns_api.blueprint(orders, return_sagas, settings.return_window_s),
     inventory_api.blueprint(documents, clock),
     imports_api.blueprint(documents, bus, clock),
-    payment_methods_api.blueprint(documents, gateway, clock, settings.gateway_timeout_s),
+    payment_methods_api.blueprint(documents, gateway, clock, settings.gateway.timeout_s),
     payments_api.blueprint(documents, bus, clock, webhooks),
     shipments_api.blueprint(documents, bus, clock, (SandboxShippingWebhooks(),)),
     operations.blueprint(orders, policy, (ORDER_LIST, STOCK_LEVELS)),
-    health.blueprint(),
+    health.blueprint(outside_policies),
     order_messages.blueprint(orders, bus),
     service_events.blueprint(orders, bus),
     inventory_messages.blueprint(documents, bus, clock),
-    payment_messages.blueprint(documents, bus, gateway, clock, settings.gateway_timeout_s),
-    shipping_messages.blueprint(documents, bus, carrier, clock, settings.gateway_timeout_s),
+    payment_messages.blueprint(documents, bus, gateway, clock, settings.gateway.timeout_s),
+    shipping_messages.blueprint(documents, bus, carrier, clock, settings.carrier.timeout_s),
     preferences_api.blueprint(documents, clock, notifier.unsubscribe_key),
     templates_api.blueprint(documents, clock),
     notifications_api.blueprint(

@@ -11,12 +11,18 @@ call be repeated, as a new intent. The stream's version check lets one of severa
 
 An undo that meets an open intent records that it is wanted, and waits likewise: whoever learns the outcome
 has it undone, and no new intent is opened.
+
+A call that is refused on this side (its circuit is open, its bulkhead full) must leave no intent behind, of
+which an undo would have to find out that nothing was sent. So its admission comes before the intent, and
+holds until the call has ended: what is admitted is made.
 """
 
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass
+from contextlib import AbstractAsyncContextManager, AsyncExitStack
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
+from typing import Protocol, runtime_checkable
 
 from core.bus import Bus
 from core.clock import Clock
@@ -38,7 +44,43 @@ class OutcomeUnknown(TransientError):
 
 
 class OutsideUnavailable(TransientError):
-    """The other side says that it did nothing and may be asked again."""
+    """The other side says that it did nothing and may be asked again, not before `retry_after_s`."""
+
+    def __init__(self, reason: str, retry_after_s: float = 0.0) -> None:
+        super().__init__(reason)
+        self.retry_after_s = retry_after_s
+
+
+class NotSent(OutsideUnavailable):
+    """Refused on this side: nothing was sent, at no attempt."""
+
+
+class Guard(Protocol):
+    """Lets calls to a provider through, or not (core/outside_policy.py)."""
+
+    def admitted(self) -> AbstractAsyncContextManager[None]:
+        """While the block runs, what its task calls is let through. Raises NotSent."""
+        ...
+
+
+@runtime_checkable
+class Guarded(Protocol):
+    """A port whose calls go through a guard."""
+
+    @property
+    def guard(self) -> Guard: ...
+
+
+def guard_of(port: object) -> Guard | None:
+    return port.guard if isinstance(port, Guarded) else None
+
+
+class _NotAdmitted(Exception):
+    """The command opens an intent, which needs an admission first."""
+
+    def __init__(self, guard: Guard) -> None:
+        super().__init__()
+        self.guard = guard
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +96,7 @@ class OutsideCall[C]:
     """The call that a state says is under way.
 
     opened_by: the event that records the intent.
-    call: makes it and gives the command that records its outcome.
+    call: makes it and gives the command that records its outcome. It is not repeated here.
     find: looks the outcome up and gives the command that records what was found, or that there is nothing.
     """
 
@@ -82,6 +124,7 @@ async def carry_out[S, C, E](
     under_way: Callable[[S], OutsideCall[C] | None],
     stream: str | None = None,
     answer_to: str | None = None,
+    guard: Callable[[S, E], Guard | None] = lambda _, __: None,
 ) -> None:
     """Execute `start`, see the calls that it opens through, and send every answer that is found on the way.
 
@@ -89,10 +132,11 @@ async def carry_out[S, C, E](
     as in `execute`. `answers(before, after)` are what follows the order in the id of the command that this
     change of state answers (its type, with its part if it has one), and the answer. `answer_to` is the id of
     the command that is answered when it is not `command` itself: news from outside end what another began.
+    `guard(before, event)` is who must admit the call whose intent this event is, before it is recorded.
 
     Returns when `command` is answered, or will be by news from outside, and no call is under way: a delivery
     that is completed too early might be the last that could see a call through after a crash. Raises
-    OutcomeUnknown when an outcome must be waited for, and what `execute` raises; repeating is safe.
+    OutcomeUnknown when an outcome must be waited for, NotSent, and what `execute` raises; repeating is safe.
     """
     order_id, source = command.subject, command.type.partition(".")[0]
     stream, answer_to = stream or order_id, answer_to or command.id
@@ -111,30 +155,50 @@ async def carry_out[S, C, E](
             for answered, data in answers(before, after)
         ]
 
+    admission = AsyncExitStack()
+    admitted: list[Guard] = []
+
+    def decide(state: S, command: C, now: datetime) -> Sequence[E]:
+        events = decider.decide(state, command, now)
+        for event in events:
+            needed = guard(state, event)
+            if needed is not None and needed not in admitted:
+                raise _NotAdmitted(needed)
+        return events
+
+    guarded = replace(decider, decide=decide)
+
     async def step(command: C, loaded: Loaded[S] | None) -> Outcome[S, E]:
-        return await execute(
-            documents, decider, stream, command, cause, clock.now(), loaded=loaded, replies=replies
-        )
+        while True:
+            try:
+                return await execute(
+                    documents, guarded, stream, command, cause, clock.now(), loaded=loaded, replies=replies
+                )
+            except _NotAdmitted as refused:
+                needed = refused.guard
+            await admission.enter_async_context(needed.admitted())
+            admitted.append(needed)
 
     async def send(found: Sequence[Envelope]) -> None:
         await bus.send(ORDER_REPLIES, [to_message(reply) for reply in found])
 
-    outcome = await step(start, loaded)
     answered = False
     given_before: Sequence[Envelope] = ()
-    while True:
-        if outcome.duplicate:
-            given_before = outcome.replies
-        elif outcome.replies:
-            await send(outcome.replies)
-            answered = answered or any(reply.causation_id == answer_to for reply in outcome.replies)
-        call = under_way(outcome.state)
-        if call is None:
-            break
-        opened = any(isinstance(event, call.opened_by) for event in outcome.events)
-        following = await (_make(call, clock) if opened else _find(call, clock))
-        at = Loaded(outcome.state, outcome.version)
-        outcome = await retry_transient(lambda: step(following, at), budget_s=RECORDING_S)  # noqa: B023
+    async with admission:
+        outcome = await step(start, loaded)
+        while True:
+            if outcome.duplicate:
+                given_before = outcome.replies
+            elif outcome.replies:
+                await send(outcome.replies)
+                answered = answered or any(reply.causation_id == answer_to for reply in outcome.replies)
+            call = under_way(outcome.state)
+            if call is None:
+                break
+            opened = any(isinstance(event, call.opened_by) for event in outcome.events)
+            following = await (_make(call, clock) if opened else _find(call, clock))
+            at = Loaded(outcome.state, outcome.version)
+            outcome = await retry_transient(lambda: step(following, at), budget_s=RECORDING_S)  # noqa: B023
     if not answered:
         # The inbox record is gone when it has expired; the state still knows the answer.
         known = given_before or replies(decider.initial, outcome.state)
@@ -149,7 +213,7 @@ async def _make[C](call: OutsideCall[C], clock: Clock) -> C:
         raise OutcomeUnknown("recording the intent took so long that the call can no longer be made in time")
     try:
         async with asyncio.timeout(left):
-            return await retry_transient(call.call, budget_s=left)
+            return await call.call()
     except (TimeoutError, *TRANSIENT) as error:
         raise OutcomeUnknown(f"no answer within {left:.1f} s: {error}") from error
 

@@ -4,10 +4,15 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from core.outside_limits import LONGEST_CIRCUIT_S, OutsideLimits
+
 ADAPTERS = frozenset({"azure", "embedded"})
 PAYMENT_GATEWAYS = frozenset({"sandbox", "stripe"})
 LOG_LEVELS = frozenset({"DEBUG", "INFO", "WARNING", "ERROR"})
 LONGEST_S = 366 * 86400.0
+REPEATED = OutsideLimits()
+ONCE = OutsideLimits(attempt_s=10.0, attempts=1)
+"""What is not safe to repeat has one attempt, as long as the call."""
 
 
 class InvalidSetting(ValueError):
@@ -24,7 +29,7 @@ class Settings:
     undo_attempts: how often it sends an undo before the order needs attention.
     attention_interval_s: how long it then waits before the next try; grows to an hour.
     idle_s: after how long without an event a non-terminal order counts as idle.
-    gateway_timeout_s: how long a payment gateway or a carrier may take to answer.
+    gateway, carrier, sender: how far the app goes for a provider of each kind.
     hold_margin_s: how long stock stays held past the saga's own deadline.
     tracking_silence_s: for how long nothing is heard of a parcel under way when its carrier is asked.
     return_window_s: how long after its delivery an order's goods are taken back without asking anybody.
@@ -38,7 +43,9 @@ class Settings:
     undo_attempts: int = 5
     attention_interval_s: float = 60.0
     idle_s: float = 300.0
-    gateway_timeout_s: float = 10.0
+    gateway: OutsideLimits = REPEATED
+    carrier: OutsideLimits = REPEATED
+    sender: OutsideLimits = ONCE
     hold_margin_s: float = 86400.0
     tracking_silence_s: float = 86400.0
     return_window_s: float = 30 * 86400.0
@@ -62,9 +69,9 @@ def read_settings(environment: Mapping[str, str]) -> Settings:
             environment, "ORDERFLOW_ATTENTION_INTERVAL_SECONDS", default.attention_interval_s
         ),
         idle_s=_seconds(environment, "ORDERFLOW_IDLE_SECONDS", default.idle_s),
-        gateway_timeout_s=_seconds(
-            environment, "ORDERFLOW_GATEWAY_TIMEOUT_SECONDS", default.gateway_timeout_s
-        ),
+        gateway=_limits(environment, "ORDERFLOW_GATEWAY", default.gateway),
+        carrier=_limits(environment, "ORDERFLOW_CARRIER", default.carrier),
+        sender=_limits(environment, "ORDERFLOW_SENDER", default.sender),
         hold_margin_s=_seconds(environment, "ORDERFLOW_HOLD_MARGIN_SECONDS", default.hold_margin_s),
         tracking_silence_s=_seconds(
             environment, "ORDERFLOW_TRACKING_SILENCE_SECONDS", default.tracking_silence_s
@@ -75,6 +82,25 @@ def read_settings(environment: Mapping[str, str]) -> Settings:
         ),
         return_parcel_s=_seconds(environment, "ORDERFLOW_RETURN_PARCEL_SECONDS", default.return_parcel_s),
         log_level=_choice(environment, "ORDERFLOW_LOG_LEVEL", default.log_level, LOG_LEVELS),
+    )
+
+
+def _limits(environment: Mapping[str, str], kind: str, default: OutsideLimits) -> OutsideLimits:
+    repeats = default.attempts > 1
+    timeout_s = _seconds(environment, f"{kind}_TIMEOUT_SECONDS", default.timeout_s)
+    circuit_s = _seconds(environment, f"{kind}_CIRCUIT_SECONDS", default.circuit_s)
+    if circuit_s > LONGEST_CIRCUIT_S:
+        raise InvalidSetting(f"{kind}_CIRCUIT_SECONDS: must be at most {LONGEST_CIRCUIT_S:.0f}")
+    return OutsideLimits(
+        timeout_s=timeout_s,
+        attempt_s=_seconds(environment, f"{kind}_ATTEMPT_SECONDS", default.attempt_s)
+        if repeats
+        else timeout_s,
+        attempts=_count(environment, f"{kind}_ATTEMPTS", default.attempts) if repeats else 1,
+        circuit_failures=_count(environment, f"{kind}_CIRCUIT_FAILURES", default.circuit_failures),
+        circuit_s=circuit_s,
+        concurrency=_count(environment, f"{kind}_CONCURRENCY", default.concurrency),
+        queue=_count(environment, f"{kind}_QUEUE", default.queue),
     )
 
 

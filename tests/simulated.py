@@ -14,6 +14,7 @@ import orjson
 
 from core import resilience
 from core.documents import Documents
+from core.outside_policy import OutsidePolicy
 from emulator.host.app import App, load_app
 from emulator.host.simulated import Simulated, simulated
 from emulator.servicebus.schema import LOCKED, READY, SCHEDULED
@@ -33,6 +34,11 @@ SETTINGS = {
     "ORDERFLOW_ATTENTION_INTERVAL_SECONDS": "20",
     "ORDERFLOW_IDLE_SECONDS": "60",
     "ORDERFLOW_GATEWAY_TIMEOUT_SECONDS": "3",
+    "ORDERFLOW_CARRIER_TIMEOUT_SECONDS": "3",
+    "ORDERFLOW_SENDER_TIMEOUT_SECONDS": "3",
+    # An outage of the documents is one of the sandbox, which keeps its charges and shipments there.
+    "ORDERFLOW_GATEWAY_CIRCUIT_SECONDS": "5",
+    "ORDERFLOW_CARRIER_CIRCUIT_SECONDS": "5",
     # How soon a return finds what it was not told: it looks once a day, or in so long if that is less.
     "ORDERFLOW_RETURN_PARCEL_SECONDS": "3600",
 }
@@ -40,6 +46,13 @@ SETTINGS = {
 
 _caches: list[Customers] = []
 _init = Customers.__init__
+_policies: list[OutsidePolicy] = []
+_init_policy = OutsidePolicy.__init__
+
+
+def _noted_policy(policy: OutsidePolicy, *arguments: Any, **named: Any) -> None:
+    _init_policy(policy, *arguments, **named)
+    _policies.append(policy)
 
 
 def _noted(customers: Customers, documents: Documents) -> None:
@@ -51,6 +64,8 @@ def _as_a_new_process(seed: int) -> None:
     """The app is loaded once, but a process that starts remembers nothing, and its jitter is the seed's."""
     for customers in _caches:
         customers._known.clear()
+    for policy in _policies:
+        policy.reset()
     resilience._chance.seed(seed)
 
 
@@ -60,7 +75,11 @@ def orderflow() -> App:
     root = logging.getLogger()
     handlers, level = root.handlers[:], root.level
     sys.modules.pop("function_app", None)  # imported by another test, with other settings
-    with mock.patch.dict(os.environ, SETTINGS), mock.patch.object(Customers, "__init__", _noted):
+    with (
+        mock.patch.dict(os.environ, SETTINGS),
+        mock.patch.object(Customers, "__init__", _noted),
+        mock.patch.object(OutsidePolicy, "__init__", _noted_policy),
+    ):
         app = load_app(PROJECT)
     root.handlers, root.level = handlers, level
     return app

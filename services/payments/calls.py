@@ -9,7 +9,16 @@ from core.clock import Clock
 from core.contracts import contract_name
 from core.documents import Documents
 from core.envelope import command_id
-from core.outside_call import Intent, OutcomeUnknown, OutsideCall, OutsideUnavailable, deadline
+from core.outside_call import (
+    Guard,
+    Intent,
+    OutcomeUnknown,
+    OutsideCall,
+    OutsideUnavailable,
+    deadline,
+    guard_of,
+)
+from core.resilience import retry_transient
 from services.payments.decider import (
     ChargeNotFound,
     PartNotFound,
@@ -55,6 +64,11 @@ class Outside:
     def deadline(self) -> datetime:
         return deadline(self.clock.now(), self.timeout_s)
 
+    def guard(self, _: Payment, event: object) -> Guard | None:
+        """Who must admit the call whose intent this event is."""
+        intents = (ChargeStarted, RefundStarted, PartRefundStarted)
+        return guard_of(self.gateway) if isinstance(event, intents) else None
+
     async def asked[R](self, answer: Awaitable[R]) -> R:
         """Of what changes nothing, or nothing twice. Raises OutcomeUnknown after `timeout_s`."""
         try:
@@ -71,7 +85,8 @@ def charge_call(
 
     async def call() -> PaymentCommand:
         assert charge is not None  # noqa: S101  (only its delivery opens this intent)
-        token = await token_for(documents, charge, outside.clock.now())
+        # Of what fails here the outcome must not be unknown: nothing was sent.
+        token = await retry_transient(lambda: token_for(documents, charge, outside.clock.now()))
         if isinstance(token, Declined):
             return RecordCharge(token, outside.deadline())
         result = await outside.gateway.charge(

@@ -86,6 +86,7 @@ async def handle_command(
         loaded=Loaded(PAYMENTS.initial) if isinstance(told, Charge) else None,
         answers=answers,
         under_way=_calls(outside, documents, told if isinstance(told, Charge) else None),
+        guard=outside.guard,
     )
     return None
 
@@ -132,6 +133,7 @@ async def _check_charge(
         under_way=_calls(outside, documents, None),
         # Sent again when it was given before: who gave it may have died before it was sent.
         answer_to=command_id(told.order_id, CHARGE),
+        guard=outside.guard,
     )
 
 

@@ -2,12 +2,13 @@
 
 import pytest
 
+from core.outside_limits import OutsideLimits
 from core.settings import InvalidSetting, Settings, read_settings
 
 
 def test_without_any_setting_the_defaults_hold():
     assert read_settings({}) == Settings()
-    assert Settings().gateway_timeout_s < Settings().step_timeout_s
+    assert Settings().gateway.timeout_s < Settings().step_timeout_s
 
 
 def test_an_empty_setting_has_its_default():
@@ -36,7 +37,7 @@ def test_every_setting_is_read():
         undo_attempts=4,
         attention_interval_s=7,
         idle_s=8,
-        gateway_timeout_s=9,
+        gateway=OutsideLimits(timeout_s=9),
         hold_margin_s=10,
         log_level="WARNING",
     )

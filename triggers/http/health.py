@@ -1,16 +1,20 @@
-"""For load balancers and start scripts."""
+"""For load balancers and start scripts, and for who wants to know which provider is not asked."""
+
+from collections.abc import Sequence
 
 import azure.durable_functions as df
 import azure.functions as func
 
+from core.outside_policy import OutsidePolicy
 from triggers.http.problem import answer
 
 
-def blueprint() -> df.Blueprint:
+def blueprint(policies: Sequence[OutsidePolicy] = ()) -> df.Blueprint:
+    """A provider that is down takes no instance out of service: the answer is 200 all the same."""
     bp = df.Blueprint()
 
     @bp.route(route="health", methods=["GET"], auth_level=func.AuthLevel.ANONYMOUS)
     async def get_health(req: func.HttpRequest) -> func.HttpResponse:
-        return answer({"status": "ok"})
+        return answer({"status": "ok", "outside": [policy.status() for policy in policies]})
 
     return bp

@@ -1,0 +1,1 @@
+"""The ports to the outside, each call under its provider's policy (core/outside_policy.py)."""
