@@ -54,7 +54,7 @@ def cosmos_connection(environment: Mapping[str, str]) -> Connection:
 
 def blob_connection(environment: Mapping[str, str]) -> Connection:
     """Raises InvalidSetting."""
-    return _connection(environment, BLOBS, "blobServiceUri", _https, _blob_service_of)
+    return _connection(environment, BLOBS, "blobServiceUri", _blob_service, _blob_service_of)
 
 
 def identity(connection: Connection) -> AsyncTokenCredential:
@@ -148,14 +148,27 @@ def _account_of(name: str, parts: Mapping[str, str]) -> str:
     return _web_address(name, "AccountEndpoint", parts["AccountEndpoint"])
 
 
+def _blob_service(name: str, text: str) -> str:
+    """What is signed names the account, and the SDK knows it by its host alone."""
+    if ".blob.core." not in (_split(name, "the address", _https(name, text)).hostname or ""):
+        raise InvalidSetting(
+            f"{name}: must be https://ACCOUNT.blob.core.windows.net, or the same of another cloud, not"
+            f" {text!r}: a URL for reading a blob is signed with the account's name"
+        )
+    return text
+
+
 def _blob_service_of(name: str, parts: Mapping[str, str]) -> str:
     if parts.get("UseDevelopmentStorage") == "true":
         return _AZURITE
-    if "SharedAccessSignature" not in parts:
-        _need(name, parts, "AccountName", "AccountKey")
+    if "SharedAccessSignature" in parts and "AccountKey" not in parts:
+        raise InvalidSetting(
+            f"{name}: must have AccountName= and AccountKey=; a SharedAccessSignature cannot sign URLs for"
+            f" reading a blob. Without a key use the app's identity: {name}__blobServiceUri"
+        )
+    _need(name, parts, "AccountName", "AccountKey")
     if "BlobEndpoint" in parts:
         return _web_address(name, "BlobEndpoint", parts["BlobEndpoint"])
-    _need(name, parts, "AccountName")
     scheme = parts.get("DefaultEndpointsProtocol", "https")
     return f"{scheme}://{parts['AccountName']}.blob.{parts.get('EndpointSuffix', 'core.windows.net')}"
 

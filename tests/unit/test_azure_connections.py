@@ -26,6 +26,7 @@ LOCAL_BUS = (
 )
 COSMOS = f"AccountEndpoint=https://shop.documents.azure.com:443/;AccountKey={KEY};"
 BLOBS = f"DefaultEndpointsProtocol=https;AccountName=shop;AccountKey={KEY};EndpointSuffix=core.windows.net"
+SIGNED = f"SharedAccessSignature=sv=2024&sig={KEY}"
 READ = {
     "ServiceBusConnection": service_bus_connection,
     "CosmosConnection": cosmos_connection,
@@ -47,11 +48,6 @@ READ = {
             "BlobConnection",
             f"AccountName=a;AccountKey={KEY};BlobEndpoint=http://127.0.0.1:10001/a",
             "http://127.0.0.1:10001/a",
-        ),
-        (
-            "BlobConnection",
-            "BlobEndpoint=https://shop.blob.core.windows.net;SharedAccessSignature=sv=2024&sig=x%3D",
-            "https://shop.blob.core.windows.net",
         ),
     ],
 )  # fmt: skip
@@ -128,6 +124,9 @@ def test_what_is_missing_is_named_with_what_would_do(name: str, text: str) -> No
         ("BlobConnection", f"AccountKey={KEY}", "must have AccountName="),
         ("BlobConnection", "AccountName=shop", "must have AccountKey="),
         ("BlobConnection", f"{BLOBS};BlobEndpoint=shop", "BlobEndpoint must be an http"),
+        ("BlobConnection", f"SharedAccessSignature=sig={KEY}", "a SharedAccessSignature cannot sign"),
+        ("BlobConnection", f"{SIGNED};BlobEndpoint=https://files.shop.com", "AccountName= and AccountKey="),
+        ("BlobConnection", f"{SIGNED};AccountName=shop", "use the app's identity: .+__blobServiceUri"),
     ],
 )
 def test_a_connection_string_that_is_none_is_named_and_not_quoted(name: str, text: str, rule: str) -> None:
@@ -144,6 +143,7 @@ def test_a_connection_string_that_is_none_is_named_and_not_quoted(name: str, tex
         ("CosmosConnection__accountEndpoint", "shop.documents.azure.com", "an https:// address"),
         ("CosmosConnection__accountEndpoint", "http://127.0.0.1:8081", "an https:// address"),
         ("BlobConnection__blobServiceUri", "https://", "an https:// address"),
+        ("BlobConnection__blobServiceUri", "https://files.shop.com", r"https://ACCOUNT\.blob\.core\."),
     ],
 )
 def test_an_address_that_is_none_is_refused_by_name(setting: str, text: str, rule: str) -> None:
