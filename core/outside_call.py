@@ -26,7 +26,7 @@ from typing import Protocol, runtime_checkable
 
 from core.bus import Bus
 from core.clock import Clock
-from core.decider import Cause, Decider, Loaded, Outcome, execute
+from core.decider import Cause, Decider, Loaded, Outcome, execute, load
 from core.documents import Documents
 from core.envelope import ORDER_REPLIES, Envelope, command_id, reply_to, to_message
 from core.resilience import TRANSIENT, TransientError, retry_transient
@@ -169,10 +169,11 @@ async def carry_out[S, C, E](
     guarded = replace(decider, decide=decide)
 
     async def step(command: C, loaded: Loaded[S] | None) -> Outcome[S, E]:
+        at = loaded if loaded is not None else await load(documents, decider, stream)
         while True:
             try:
                 return await execute(
-                    documents, guarded, stream, command, cause, clock.now(), loaded=loaded, replies=replies
+                    documents, guarded, stream, command, cause, clock.now(), loaded=at, replies=replies
                 )
             except _NotAdmitted as refused:
                 needed = refused.guard
