@@ -12,9 +12,10 @@ from adapters.notifications.connect import channels_of, operators_of
 from adapters.notifications.event_grid import read_events
 from adapters.notifications.outbox import read_outbox
 from adapters.notifications.settings import read_notification_settings
+from adapters.resilience.carrier import ResilientCarrier
 from adapters.resilience.channel import ResilientChannel
 from adapters.resilience.gateway import ResilientGateway
-from adapters.sandbox.carrier import SandboxCarrier
+from adapters.sandbox.carrier import sandbox_carriers
 from adapters.sandbox.gateway import SandboxGateway
 from adapters.sandbox.payment_webhooks import SandboxWebhooks
 from adapters.sandbox.shipping_webhooks import SandboxShippingWebhooks
@@ -34,6 +35,7 @@ from services.orders.list_projection import ORDER_LIST
 from services.orders.policy import longest_forward_s, policy_of, return_policy_of
 from services.orders.saga import Ports
 from services.payments.gateway import PaymentGateway, Webhooks
+from services.shipping.calls import Carriers
 from triggers.change_feed import inventory as stock_changes
 from triggers.change_feed import orders as order_changes
 from triggers.http import health, operations
@@ -94,7 +96,13 @@ else:
     gateway, webhooks = SandboxGateway(documents, bus, clock), SandboxWebhooks()
 gateway_policy = OutsidePolicy(f"gateway:{settings.payment_gateway}", settings.gateway)
 gateway = ResilientGateway(gateway, gateway_policy)
-carrier = SandboxCarrier(documents, bus, clock)
+by_name = sandbox_carriers(documents, bus, clock)
+carrier_policies = {name: OutsidePolicy(f"carrier:{name}", settings.carrier) for name in by_name}
+carriers = Carriers(
+    {name: ResilientCarrier(by_name[name], each) for name, each in carrier_policies.items()},
+    clock,
+    settings.carrier.timeout_s,
+)
 told = read_notification_settings(os.environ, settings.adapters)
 channels = channels_of(told, documents, clock, settings.sender.timeout_s)
 sender_policies = {name: OutsidePolicy(f"sender:{name}", settings.sender) for name in channels}
@@ -108,7 +116,7 @@ notifier = Notifier(
     unsubscribe_key=told.unsubscribe_key,
     timeout_s=settings.sender.timeout_s,
 )
-outside_policies = (gateway_policy, *sender_policies.values())
+outside_policies = (gateway_policy, *carrier_policies.values(), *sender_policies.values())
 observe(outside_policies, get_meter("orderflow"))
 
 app = df.DFApp()
@@ -130,7 +138,7 @@ for blueprint in (
     service_events.blueprint(orders, bus),
     inventory_messages.blueprint(documents, bus, clock),
     payment_messages.blueprint(documents, bus, gateway, clock, settings.gateway.timeout_s),
-    shipping_messages.blueprint(documents, bus, carrier, clock, settings.carrier.timeout_s),
+    shipping_messages.blueprint(documents, bus, carriers),
     preferences_api.blueprint(documents, clock, notifier.unsubscribe_key),
     templates_api.blueprint(documents, clock),
     notifications_api.blueprint(

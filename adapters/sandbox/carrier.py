@@ -1,23 +1,27 @@
-"""A carrier without parcels. The delivery product chooses what happens:
+"""Two carriers without parcels: `sandbox-post`, cheap, slow and everywhere, and `sandbox-express`.
 
-    sandbox-refused            the shipment is refused
-    sandbox-outage-<seconds>   out of service for that long, from the first call for this order
-    sandbox-slow-<seconds>     answers after that long
-    sandbox-no-answer          never answers, and creates nothing
-    sandbox-created-no-answer  creates, and never answers
+The delivery product chooses what happens, at both:
+
+    sandbox-refused              the shipment is refused
+    sandbox-outage-<seconds>     out of service for that long, from the first call for this order
+    sandbox-slow-<seconds>       answers after that long
+    sandbox-no-answer            never answers, and creates nothing
+    sandbox-created-no-answer    creates, and never answers
     sandbox-delivers-<seconds>   created; in transit, out for delivery and delivered, the last after that long
     sandbox-exception-<seconds>  created; damaged after that long
     sandbox-returned-<seconds>   created; goes back to the sender after that long
     sandbox-silent-<seconds>     delivered after that long, and no webhook says so
-    anything else              created
+    anything else                created
 
-A shipment costs one document request. A webhook is sent as the message on the queue `shipping` that the
-endpoint makes of one, enqueued for the moment when it happens.
+or at one of them: `sandbox-post-refused`, `sandbox-express-outage-5`, and so on.
+
+A shipment costs one document request, a quote none. A webhook is sent as the message on the queue `shipping`
+that the endpoint makes of one, enqueued for the moment when it happens.
 """
 
 import asyncio
-from collections.abc import Sequence
-from dataclasses import replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Final
 
@@ -35,66 +39,113 @@ from core.clock import Clock
 from core.documents import Documents, PreconditionFailed, SetField, Where
 from core.envelope import to_message
 from core.json import JsonObject
-from services.shipping.carrier import Carrier, Notice
+from services.shipping.carrier import Carrier, Notice, Parcel
 from services.shipping.messages import (
-    Address,
     ShipmentCancelled,
     ShipmentCreated,
     ShipmentRefused,
     TrackingStatus,
 )
+from services.shipping.offers import Offer
 from services.shipping.tracking import News
 from services.shipping.webhooks import track_parcel
 
 QUEUE: Final = "shipping"
-CARRIER: Final = "sandbox"
+WEBHOOKS: Final = "sandbox"
+
+HOME: Final = "GB"
+_NEAR: Final = frozenset({"GB", "IE", "FR", "BE", "NL", "LU", "DE", "AT", "CH", "DK", "ES", "PT", "IT", "US"})
+_NOBODY: Final = frozenset({"AQ"})
+
+
+@dataclass(frozen=True, slots=True)
+class Tariff:
+    """Prices in minor units, times in days. What comes after the hour of the cut-off (UTC) goes a day later.
+
+    serves: the countries of it; None: all that anybody serves.
+    prefix: of its tracking numbers and its shipments' ids.
+    """
+
+    name: str
+    prefix: str
+    price: int
+    per_piece: int
+    abroad: int
+    days: int
+    days_abroad: int
+    cut_off: int
+    serves: frozenset[str] | None = None
+
+
+POST: Final = Tariff("sandbox-post", "shp", 390, 40, 900, 2, 6, cut_off=17)
+EXPRESS: Final = Tariff("sandbox-express", "exp", 990, 60, 1500, 1, 2, cut_off=12, serves=_NEAR)
+
+
+def sandbox_carriers(documents: Documents, bus: Bus, clock: Clock) -> Mapping[str, Carrier]:
+    return {tariff.name: SandboxCarrier(documents, bus, clock, tariff) for tariff in (POST, EXPRESS)}
 
 
 class SandboxCarrier(Carrier):
-    def __init__(self, documents: Documents, bus: Bus, clock: Clock) -> None:
+    def __init__(self, documents: Documents, bus: Bus, clock: Clock, tariff: Tariff = POST) -> None:
         self._documents = documents
         self._bus = bus
         self._clock = clock
+        self._tariff = tariff
 
-    async def create(
-        self, key: str, order_id: str, address: Address, delivery: str, pieces: int
-    ) -> ShipmentCreated | ShipmentRefused:
-        if (for_s := seconds(delivery, "sandbox-outage-")) is not None:
-            await outage(self._documents, self._clock, f"shipment-outage:{order_id}", for_s)
-        if (for_s := seconds(delivery, "sandbox-slow-")) is not None:
+    @property
+    def name(self) -> str:
+        return self._tariff.name
+
+    async def quote(self, parcel: Parcel) -> Sequence[Offer]:
+        tariff, country = self._tariff, parcel.address.country
+        if country in _NOBODY or (tariff.serves is not None and country not in tariff.serves):
+            return []
+        abroad = country != HOME
+        price = tariff.price + tariff.per_piece * parcel.pieces + (tariff.abroad if abroad else 0)
+        days = tariff.days_abroad if abroad else tariff.days
+        missed = self._clock.now().hour >= tariff.cut_off
+        return [Offer(self.name, "parcel", price, days + missed)]
+
+    async def create(self, key: str, parcel: Parcel, service: str) -> ShipmentCreated | ShipmentRefused:
+        id = self._id(parcel.parcel_id)
+        does = self._behaviour(parcel.delivery)
+        if (for_s := seconds(does, "sandbox-outage-")) is not None:
+            await outage(self._documents, self._clock, f"shipment-outage:{parcel.parcel_id}", for_s)
+        if (for_s := seconds(does, "sandbox-slow-")) is not None:
             await asyncio.sleep(for_s)
-        if delivery == "sandbox-no-answer":
+        if does == "sandbox-no-answer":
             await never_answer()
-        refused = delivery == "sandbox-refused"
+        refused = does == "sandbox-refused"
         shipment, new = await remember(
             self._documents,
             {
-                "id": f"shipment:{order_id}",
+                "id": id,
                 "kind": "shipment",
-                "order_id": order_id,
+                "order_id": parcel.parcel_id,
+                "carrier": self.name,
                 "key": key,
-                "delivery": delivery,
-                "pieces": pieces,
+                "delivery": does,
+                "pieces": parcel.pieces,
                 "status": "refused" if refused else "created",
                 "reason": "address_not_served" if refused else "",
                 "at": self._clock.now().isoformat(),
             },
         )
         if shipment["key"] != key:
-            raise SandboxRefusal(f"{order_id}: created before, under another key")
-        if new and delivery == "sandbox-created-no-answer":
+            raise SandboxRefusal(f"{parcel.parcel_id}: created before, under another key")
+        if new and does == "sandbox-created-no-answer":
             await never_answer()
         return await self._told(shipment)
 
-    async def find_shipment(self, order_id: str) -> ShipmentCreated | ShipmentRefused | None:
-        shipment = await find(self._documents, f"shipment:{order_id}")
+    async def find_shipment(self, parcel_id: str) -> ShipmentCreated | ShipmentRefused | None:
+        shipment = await find(self._documents, self._id(parcel_id))
         return None if shipment is None else await self._told(shipment)
 
-    async def cancel(self, key: str, order_id: str, shipment_id: str) -> ShipmentCancelled:
-        id = f"shipment:{order_id}"
+    async def cancel(self, key: str, parcel_id: str, shipment_id: str) -> ShipmentCancelled:
+        id = self._id(parcel_id)
         shipment = await find(self._documents, id)
         if shipment is None or shipment["status"] == "refused":
-            raise SandboxRefusal(f"{order_id}: there is no shipment {shipment_id} to cancel")
+            raise SandboxRefusal(f"{parcel_id}: there is no shipment {shipment_id} to cancel")
         changes = [
             SetField("status", "cancelled"),
             SetField("cancel_key", key),
@@ -105,30 +156,54 @@ class SandboxCarrier(Carrier):
         except PreconditionFailed as error:
             again = await find(self._documents, id)
             if again is None or again.get("cancel_key") != key:
-                raise SandboxRefusal(f"{order_id}: cancelled before, under another key") from error
-        return ShipmentCancelled(order_id)
+                raise SandboxRefusal(f"{parcel_id}: cancelled before, under another key") from error
+        return ShipmentCancelled(parcel_id)
 
-    async def find_cancellation(self, order_id: str) -> ShipmentCancelled | None:
-        shipment = await find(self._documents, f"shipment:{order_id}")
+    async def find_cancellation(self, parcel_id: str, shipment_id: str) -> ShipmentCancelled | None:
+        shipment = await find(self._documents, self._id(parcel_id))
         if shipment is None or shipment["status"] != "cancelled":
             return None
-        return ShipmentCancelled(order_id)
+        return ShipmentCancelled(parcel_id)
 
-    async def track(self, order_id: str, shipment_id: str) -> Sequence[News]:
-        shipment = await find(self._documents, f"shipment:{order_id}")
+    async def track(self, parcel_id: str, shipment_id: str) -> Sequence[News]:
+        shipment = await find(self._documents, self._id(parcel_id))
         now = self._clock.now()
         return [] if shipment is None else [news for news in _journey(shipment) if news.at <= now]
 
     async def _told(self, shipment: JsonObject) -> ShipmentCreated | ShipmentRefused:
         """What became of it; the webhooks of its journey are sent (again: they may have been lost)."""
-        result = _result(shipment)
+        result = self._result(shipment)
         if isinstance(result, ShipmentCreated) and not str(shipment["delivery"]).startswith(SILENT):
             for news in _journey(shipment):
                 command = track_parcel(
-                    Notice(result.shipment_id, news), result.order_id, CARRIER, self._clock.now()
+                    Notice(result.shipment_id, news), result.order_id, WEBHOOKS, self._clock.now()
                 )
                 await self._bus.send(QUEUE, [replace(to_message(command), scheduled_for=news.at)])
         return result
+
+    def _result(self, shipment: JsonObject) -> ShipmentCreated | ShipmentRefused:
+        parcel_id = str(shipment["order_id"])
+        if shipment["status"] == "refused":
+            return ShipmentRefused(parcel_id, str(shipment["reason"]))
+        prefix = self._tariff.prefix
+        number = "TRK" if prefix == "shp" else prefix.upper()
+        return ShipmentCreated(
+            parcel_id,
+            f"{prefix}-{parcel_id}",
+            f"{number}{parcel_id.removeprefix('ord-').upper()}",
+            self.name,
+        )
+
+    def _id(self, parcel_id: str) -> str:
+        return f"{self.name}:{parcel_id}"
+
+    def _behaviour(self, delivery: str) -> str:
+        """`sandbox-post-refused` is `sandbox-refused` at the post, and nothing at the other."""
+        for tariff in (POST, EXPRESS):
+            if delivery.startswith(f"{tariff.name}-"):
+                rest = delivery.removeprefix(f"{tariff.name}-")
+                return f"sandbox-{rest}" if tariff == self._tariff else "standard"
+        return delivery
 
 
 SILENT: Final = "sandbox-silent-"
@@ -156,10 +231,3 @@ def _journey(shipment: JsonObject) -> Sequence[News]:
     if (after_s := seconds(delivery, "sandbox-returned-")) is not None:
         return [news("returned_to_sender", after_s, "recipient_not_found")]
     return []
-
-
-def _result(shipment: JsonObject) -> ShipmentCreated | ShipmentRefused:
-    order_id = str(shipment["order_id"])
-    if shipment["status"] == "refused":
-        return ShipmentRefused(order_id, str(shipment["reason"]))
-    return ShipmentCreated(order_id, f"shp-{order_id}", f"TRK{order_id.removeprefix('ord-').upper()}")

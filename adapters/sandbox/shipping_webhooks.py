@@ -1,4 +1,4 @@
-"""The webhooks of the sandbox carrier, for who wants to send one over HTTP.
+"""The webhooks of the sandbox carriers, for who wants to send one over HTTP.
 
     Sandbox-Signature: t=<epoch seconds>,v1=<HMAC-SHA256, hex, of "<t>.<body>" with the secret "sandbox">
 
@@ -16,7 +16,7 @@ from typing import Final
 
 import orjson
 
-from adapters.sandbox.carrier import CARRIER
+from adapters.sandbox.carrier import WEBHOOKS
 from core.contracts import InvalidContract
 from core.signatures import verify
 from services.shipping.carrier import Notice, Webhooks
@@ -36,7 +36,7 @@ _NEWS: Mapping[str, TrackingStatus] = {
 
 @dataclass(frozen=True, slots=True)
 class SandboxShippingWebhooks(Webhooks):
-    carrier: str = CARRIER
+    carrier: str = WEBHOOKS
     header: str = "Sandbox-Signature"
 
     def read(self, body: bytes, headers: Mapping[str, str], path: str, now: datetime) -> Notice | None:

@@ -6,29 +6,48 @@ from datetime import datetime
 from typing import Protocol
 
 from services.shipping.messages import Address, ShipmentCancelled, ShipmentCreated, ShipmentRefused
+from services.shipping.offers import Offer
 from services.shipping.tracking import News
+
+
+@dataclass(frozen=True, slots=True)
+class Parcel:
+    """What is to be sent. `return_of` is the order whose goods it brings back, from `address` to the shop;
+    empty for the parcel of an order, which goes to `address`.
+    """
+
+    parcel_id: str
+    address: Address
+    delivery: str
+    pieces: int
+    return_of: str = ""
 
 
 class Carrier(Protocol):
     """`key` is an idempotency key: a repeat under the same key, soon enough, is the same call.
 
-    All raise OutsideUnavailable (nothing was done; worth repeating) and may take for ever: the caller sets a
-    limit.
+    All raise OutsideUnavailable when certainly nothing was done, OutcomeUnknown when that is not certain, and
+    may take for ever: the caller sets a limit.
     """
 
-    async def create(
-        self, key: str, order_id: str, address: Address, delivery: str, pieces: int
-    ) -> ShipmentCreated | ShipmentRefused: ...
+    @property
+    def name(self) -> str: ...
 
-    async def find_shipment(self, order_id: str) -> ShipmentCreated | ShipmentRefused | None:
-        """What became of the order's shipment, whether or not it was cancelled since. None: no such one."""
+    async def quote(self, parcel: Parcel) -> Sequence[Offer]:
+        """None for a destination that it does not serve. Nothing is ordered by it."""
         ...
 
-    async def cancel(self, key: str, order_id: str, shipment_id: str) -> ShipmentCancelled: ...
+    async def create(self, key: str, parcel: Parcel, service: str) -> ShipmentCreated | ShipmentRefused: ...
 
-    async def find_cancellation(self, order_id: str) -> ShipmentCancelled | None: ...
+    async def find_shipment(self, parcel_id: str) -> ShipmentCreated | ShipmentRefused | None:
+        """What became of the shipment, whether or not it was cancelled since. None: no such one."""
+        ...
 
-    async def track(self, order_id: str, shipment_id: str) -> Sequence[News]:
+    async def cancel(self, key: str, parcel_id: str, shipment_id: str) -> ShipmentCancelled: ...
+
+    async def find_cancellation(self, parcel_id: str, shipment_id: str) -> ShipmentCancelled | None: ...
+
+    async def track(self, parcel_id: str, shipment_id: str) -> Sequence[News]:
         """All that the carrier has to tell of a shipment, the oldest first."""
         ...
 

@@ -6,35 +6,51 @@ from datetime import datetime
 from typing import assert_never
 
 from core.decider import Decider
-from services.shipping.events import CancelStarted, CancelWanted, CreateStarted, ShipmentEvent
+from services.shipping.events import CancelStarted, CancelWanted, CarrierFailed, CreateStarted, ShipmentEvent
 from services.shipping.messages import (
     CancelShipment,
-    CreateShipment,
     ShipmentCancelled,
     ShipmentCreated,
     ShipmentRefused,
 )
-from services.shipping.state import CANCELLATION_CAME_FIRST, Shipment, evolve
+from services.shipping.offers import Offer
+from services.shipping.state import CANCELLATION_CAME_FIRST, Shipment, evolve, next_offer
 from services.shipping.tracking import RecordNews, RecordSilence, record_news, record_silence
+
+NOT_SERVED = "not_served"
 
 
 @dataclass(frozen=True, slots=True)
 class StartCreate:
-    """The command, with the deadline of the call that it may lead to.
+    """`deadline` is of the call that it may lead to.
 
+    offers: one a carrier, best first; none: no carrier serves the destination.
     return_of: the order whose goods the parcel brings back, if it does.
     """
 
-    create: CreateShipment
+    parcel_id: str
     deadline: datetime
+    offers: tuple[Offer, ...]
     return_of: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class RecordCreate:
-    """The carrier's answer, with the deadline of the cancellation that it may lead to."""
+    """The answer of the carrier of this attempt, with the deadline of the call that may follow it."""
 
     result: ShipmentCreated | ShipmentRefused
+    attempt: int
+    deadline: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class CarrierIsDown:
+    """The carrier of this attempt has done nothing, for certain, and can do nothing for the moment.
+
+    `deadline` is of the call to the next one, if there is one.
+    """
+
+    attempt: int
     deadline: datetime
 
 
@@ -68,6 +84,7 @@ class CancellationNotFound:
 type ShipmentCommand = (
     StartCreate
     | RecordCreate
+    | CarrierIsDown
     | ShipmentNotFound
     | StartCancel
     | RecordCancel
@@ -85,6 +102,8 @@ def decide(  # noqa: PLR0911  (one for each command)
             return _start_create(state, command)
         case RecordCreate():
             return _record_create(state, command)
+        case CarrierIsDown():
+            return _carrier_is_down(state, command)
         case ShipmentNotFound():
             return _shipment_not_found(state, command)
         case StartCancel():
@@ -102,9 +121,24 @@ def decide(  # noqa: PLR0911  (one for each command)
 
 
 def _start_create(state: Shipment, command: StartCreate) -> Sequence[ShipmentEvent]:
-    order_id = command.create.order_id
+    order_id = command.parcel_id
     if state.status == "none":
-        return [CreateStarted(order_id, 1, command.deadline, command.return_of)]
+        if not command.offers:
+            return [ShipmentRefused(order_id, NOT_SERVED)]
+        best = command.offers[0]
+        return [
+            CreateStarted(
+                order_id,
+                1,
+                command.deadline,
+                command.return_of,
+                best.carrier,
+                best.service,
+                command.offers,
+            )
+        ]
+    if state.status == "creating" and state.intent is None:
+        return [_next_attempt(state, command.deadline)]
     if state.status == "cancelled" and not state.create_answer:
         return [ShipmentRefused(order_id, CANCELLATION_CAME_FIRST)]
     return []
@@ -120,7 +154,32 @@ def _record_create(state: Shipment, command: RecordCreate) -> Sequence[ShipmentE
             # Also when the order was told that nothing was created, and something was: cancel it.
             return [created, CancelStarted(created.order_id, 1, command.deadline)]
         case ShipmentRefused() as refused:
-            return _closed(state, refused) if state.status == "creating" else []
+            if state.status != "creating" or not _is_current(state, command.attempt):
+                return []
+            return _refused(state, refused, command.deadline)
+
+
+def _refused(state: Shipment, refused: ShipmentRefused, deadline: datetime) -> Sequence[ShipmentEvent]:
+    """Another carrier is asked, if there is one and the parcel is still wanted."""
+    failed = CarrierFailed(state.order_id, state.carrier, refused.reason, refused=True)
+    after = evolve(state, failed)
+    if state.cancel_wanted or not after.offers:
+        return _closed(state, refused)
+    return [failed, _next_attempt(after, deadline)]
+
+
+def _carrier_is_down(state: Shipment, command: CarrierIsDown) -> Sequence[ShipmentEvent]:
+    """The next one is asked. When all have been, nothing is under way, so that nothing is in doubt: the
+    command comes again, or its undo.
+    """
+    if state.status != "creating" or not _is_current(state, command.attempt):
+        return []
+    if state.cancel_wanted:
+        return _closed(state, ShipmentRefused(state.order_id, CANCELLATION_CAME_FIRST))
+    failed = CarrierFailed(state.order_id, state.carrier, "out_of_service", refused=False)
+    if next_offer(state) is None:
+        return [failed]
+    return [failed, _next_attempt(evolve(state, failed), command.deadline)]
 
 
 def _shipment_not_found(state: Shipment, command: ShipmentNotFound) -> Sequence[ShipmentEvent]:
@@ -128,13 +187,27 @@ def _shipment_not_found(state: Shipment, command: ShipmentNotFound) -> Sequence[
         return []
     if state.cancel_wanted:
         return _closed(state, ShipmentRefused(state.order_id, CANCELLATION_CAME_FIRST))
-    return [CreateStarted(state.order_id, command.attempt + 1, command.deadline, state.return_of)]
+    failed = CarrierFailed(state.order_id, state.carrier, "no_answer", refused=False)
+    return [failed, _next_attempt(evolve(state, failed), command.deadline)]
+
+
+def _next_attempt(state: Shipment, deadline: datetime) -> CreateStarted:
+    """With the best carrier that was not asked in this round; when all were, with the best, in a new one."""
+    offer = next_offer(state) or state.offers[0]
+    return CreateStarted(
+        state.order_id, state.attempts + 1, deadline, state.return_of, offer.carrier, offer.service
+    )
 
 
 def _start_cancel(state: Shipment, command: StartCancel) -> Sequence[ShipmentEvent]:
     match state.status:
         case "none" | "refused":
             return [ShipmentCancelled(command.cancel.order_id)]
+        case "creating" if state.intent is None:
+            return [
+                ShipmentRefused(state.order_id, CANCELLATION_CAME_FIRST),
+                ShipmentCancelled(state.order_id),
+            ]
         case "creating":
             return [] if state.cancel_wanted else [CancelWanted(state.order_id)]
         case "created":

@@ -4,6 +4,7 @@
     created -> cancel_started -> cancelled
     (none), refused -> cancelled
     create_started -> cancel_wanted -> refused, cancelled | created, cancel_started -> cancelled
+    create_started -> carrier_failed, create_started -> ...
     created -> tracked, looked_for ...
 
 A `create_started` after another, or a `cancel_started`, is the next attempt of a call whose outcome was
@@ -20,6 +21,7 @@ from services.shipping.messages import (
     ShipmentRefused,
     TrackingStatus,
 )
+from services.shipping.offers import Offer
 
 
 @contract("shipping.create_started")
@@ -28,12 +30,27 @@ class CreateStarted:
     """The intent to call the carrier. Until `deadline` only who recorded it may act on it.
 
     return_of: the order whose goods the parcel brings back; empty for the parcel of an order.
+    carrier, service: who is asked, for what; offers: of the first attempt, all that may be, best first.
     """
 
     order_id: str
     attempt: int
     deadline: datetime
     return_of: str = ""
+    carrier: str = ""
+    service: str = ""
+    offers: tuple[Offer, ...] = ()
+
+
+@contract("shipping.carrier_failed")
+@dataclass(frozen=True, slots=True)
+class CarrierFailed:
+    """A carrier has no shipment of this parcel, for certain, and another is asked. `refused`: for good."""
+
+    order_id: str
+    carrier: str
+    reason: str
+    refused: bool
 
 
 @contract("shipping.cancel_wanted")
@@ -132,6 +149,7 @@ type Published = OutForDelivery | ParcelDelivered | DeliveryException | Returned
 
 type ShipmentEvent = (
     CreateStarted
+    | CarrierFailed
     | ShipmentCreated
     | ShipmentRefused
     | CancelWanted

@@ -30,7 +30,9 @@ class Address:
 @contract("shipping.create")
 @dataclass(frozen=True, slots=True)
 class CreateShipment:
-    """`delivery` is the carrier's product, `pieces` the number of articles in the parcel."""
+    """`delivery` is what the customer chose: `standard`, `express`, `economy` or a carrier's own product;
+    `pieces` the number of articles in the parcel.
+    """
 
     order_id: Id
     address: Address
@@ -44,13 +46,14 @@ class ShipmentCreated:
     order_id: str
     shipment_id: str
     tracking_number: str
+    carrier: str = ""
 
 
 @contract("shipping.refused")
 @dataclass(frozen=True, slots=True)
 class ShipmentRefused:
-    """`reason` is the carrier's code, or `cancelled` (the undo came first, or before the outcome was
-    known).
+    """`reason` is the code of the last carrier that refused, `not_served` (none serves the destination), or
+    `cancelled` (the undo came first, or before the outcome was known).
     """
 
     order_id: str
@@ -92,6 +95,7 @@ class ReturnCreated:
     return_id: str
     shipment_id: str
     tracking_number: str
+    carrier: str = ""
 
 
 @contract("shipping.return_refused")

@@ -8,6 +8,7 @@ from core.outside_call import Intent
 from services.shipping.events import (
     CancelStarted,
     CancelWanted,
+    CarrierFailed,
     CreateStarted,
     DeliveryException,
     OutForDelivery,
@@ -19,6 +20,7 @@ from services.shipping.events import (
     ShipmentEvent,
 )
 from services.shipping.messages import ShipmentCancelled, ShipmentCreated, ShipmentRefused, TrackingStatus
+from services.shipping.offers import Offer
 
 CANCELLATION_CAME_FIRST = "cancelled"
 
@@ -32,7 +34,10 @@ _STEPS = ("in_transit", "out_for_delivery", "exception")
 @dataclass(frozen=True, slots=True)
 class Shipment:
     """order_id: the parcel's key, its order's or its return's; return_of: the order of a return.
-    intent: of the call under way while `creating` or `cancelling`.
+    carrier, service: who was asked last, for what; offers: the carriers that have not refused, best first.
+    passed_over: those of them that had nothing to say in this round.
+    intent: of the call under way; none while `creating`: the carriers can do nothing for the moment.
+    attempts: how many intents to create it there were.
     create_answer, cancel_answered: what the commands were answered; an answer once given stays.
     reason: why the shipment was refused.
     tracking, tracked_at, detail: the news that counts, by the carrier's time; news: the ids of all of it.
@@ -44,7 +49,12 @@ class Shipment:
     return_of: str = ""
     shipment_id: str = ""
     tracking_number: str = ""
+    carrier: str = ""
+    service: str = ""
+    offers: tuple[Offer, ...] = ()
+    passed_over: tuple[str, ...] = ()
     intent: Intent | None = None
+    attempts: int = 0
     cancel_wanted: bool = False
     create_answer: Literal["", "created", "refused"] = ""
     cancel_answered: bool = False
@@ -57,6 +67,12 @@ class Shipment:
     looks: int = 0
 
 
+def next_offer(state: Shipment) -> Offer | None:
+    """Of a carrier that was not asked in this round, beside the one that is being asked."""
+    asked = {state.carrier, *state.passed_over}
+    return next((offer for offer in state.offers if offer.carrier not in asked), None)
+
+
 def evolve(state: Shipment, event: ShipmentEvent) -> Shipment:  # noqa: PLR0911  (one an event)
     match event:
         case CreateStarted():
@@ -65,8 +81,19 @@ def evolve(state: Shipment, event: ShipmentEvent) -> Shipment:  # noqa: PLR0911 
                 status="creating",
                 order_id=event.order_id,
                 return_of=event.return_of,
+                carrier=event.carrier,
+                service=event.service,
+                offers=event.offers or state.offers,
+                passed_over=() if event.carrier in state.passed_over else state.passed_over,
                 intent=Intent(event.attempt, event.deadline),
+                attempts=event.attempt,
             )
+        case CarrierFailed():
+            state = replace(state, intent=None)
+            if event.refused:
+                left = tuple(offer for offer in state.offers if offer.carrier != event.carrier)
+                return replace(state, offers=left)
+            return replace(state, passed_over=(*state.passed_over, event.carrier))
         case ShipmentCreated():
             return _created(state, event)
         case ShipmentRefused():
@@ -111,6 +138,7 @@ def _created(state: Shipment, event: ShipmentCreated) -> Shipment:
         order_id=event.order_id,
         shipment_id=event.shipment_id,
         tracking_number=event.tracking_number,
+        carrier=event.carrier or state.carrier,
         intent=None,
         awaits_news=True,
     )

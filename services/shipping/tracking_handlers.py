@@ -3,9 +3,7 @@
 A crash between both is mended by the redelivery: what the command put on the stream is told again.
 """
 
-import asyncio
 import logging
-from collections.abc import Awaitable, Sequence
 from dataclasses import replace
 
 from core.bus import Bus, OutgoingMessage
@@ -14,10 +12,9 @@ from core.contracts import InvalidContract
 from core.decider import Cause, RecordedEvent, execute, history, load
 from core.documents import Documents
 from core.envelope import Envelope, check_command, to_message, wrap
-from core.outside_call import OutcomeUnknown
 from core.resilience import TransientError
 from core.telemetry import child_traceparent, log
-from services.shipping.carrier import Carrier
+from services.shipping.calls import Carriers
 from services.shipping.decider import SHIPMENTS, ShipmentCommand
 from services.shipping.events import PUBLISHED
 from services.shipping.messages import CheckParcel, TrackParcel
@@ -48,21 +45,17 @@ async def track(documents: Documents, bus: Bus, clock: Clock, command: Envelope,
 
 
 async def check_parcel(
-    documents: Documents,
-    bus: Bus,
-    carrier: Carrier,
-    clock: Clock,
-    timeout_s: float,
-    command: Envelope,
-    told: CheckParcel,
+    documents: Documents, bus: Bus, carriers: Carriers, command: Envelope, told: CheckParcel
 ) -> None:
     """Raises InvalidContract, OutcomeUnknown and the transient errors of documents and bus."""
     parcel = told.parcel_id
     check_command(command, parcel, check_part(told))
     loaded = await load(documents, SHIPMENTS, parcel)
+    clock = carriers.clock
     if loaded.version == told.version and loaded.state.awaits_news:
         known = frozenset(loaded.state.news)
-        found = await _asked(carrier.track(parcel, loaded.state.shipment_id), timeout_s)
+        carrier = carriers.named(loaded.state.carrier)
+        found = await carriers.asked(carrier.track(parcel, loaded.state.shipment_id))
         fresh = [news for news in found if news.event_id not in known]
         for news in fresh:
             await _record(documents, clock, command, parcel, RecordNews(loaded.state.shipment_id, news))
@@ -74,14 +67,6 @@ async def check_parcel(
 def check_part(told: CheckParcel) -> str:
     """What follows the parcel in the id of its command: one for each version."""
     return f"v{told.version}"
-
-
-async def _asked(answer: Awaitable[Sequence[News]], timeout_s: float) -> Sequence[News]:
-    try:
-        async with asyncio.timeout(timeout_s):
-            return await answer
-    except TimeoutError as error:
-        raise OutcomeUnknown(f"the carrier did not answer within {timeout_s:.1f} s") from error
 
 
 async def _record(

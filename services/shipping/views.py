@@ -28,6 +28,8 @@ async def read_shipment(documents: Documents, parcel_id: str) -> JsonObject:
         "order_id": order_of(state) or parcel_id,
         "return_id": parcel_id if state.return_of else "",
         "status": state.status,
+        "carrier": state.carrier,
+        "service": state.service,
         "shipment_id": state.shipment_id,
         "tracking_number": state.tracking_number,
         "reason": state.reason,

@@ -5,11 +5,12 @@ from datetime import timedelta
 import orjson
 import pytest
 
-from adapters.sandbox.carrier import SandboxCarrier
+from adapters.sandbox.carrier import sandbox_carriers
 from adapters.sandbox.shipping_webhooks import SECRET
 from core.contracts import contract_name
 from core.envelope import command_id, from_json, wrap
 from core.signatures import sign
+from services.shipping.calls import Carriers
 from services.shipping.handlers import handle_command
 from services.shipping.messages import Address, CreateReturn, CreateShipment, TrackParcel
 from tests.fakes import START
@@ -38,8 +39,8 @@ async def post(api: Api, event: object = EVENT, *, carrier: str = "sandbox", at=
 
 
 async def handle(api: Api, command) -> None:
-    carrier = SandboxCarrier(api.documents, api.bus, api.clock)
-    await handle_command(api.documents, api.bus, carrier, api.clock, 10.0, command)
+    carriers = Carriers(sandbox_carriers(api.documents, api.bus, api.clock), api.clock, 10.0)
+    await handle_command(api.documents, api.bus, carriers, command)
 
 
 async def create(api: Api, data: object) -> None:
@@ -74,6 +75,8 @@ async def test_a_shipment_shows_where_the_parcel_is_and_all_that_the_carrier_sai
         "order_id": ORDER,
         "return_id": "",
         "status": "created",
+        "carrier": "sandbox-post",
+        "service": "parcel",
         "shipment_id": f"shp-{ORDER}",
         "tracking_number": "TRK1",
         "reason": "",

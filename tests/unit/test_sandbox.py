@@ -1,12 +1,13 @@
 """Payments and shipping with the sandbox: what each behaviour leads to, and what the happy path costs."""
 
 import asyncio
+from dataclasses import replace
 
 import orjson
 import pytest
 
 from adapters.sandbox.behaviour import SandboxRefusal
-from adapters.sandbox.carrier import SandboxCarrier
+from adapters.sandbox.carrier import sandbox_carriers
 from adapters.sandbox.gateway import SandboxGateway
 from core.contracts import InvalidContract, contract_name
 from core.envelope import Envelope, command_id, wrap
@@ -17,6 +18,8 @@ from services.payments import handlers as payments
 from services.payments.gateway import MoneyBack
 from services.payments.messages import Charge, Charged, Declined, Refund
 from services.shipping import handlers as shipping
+from services.shipping.calls import Carriers
+from services.shipping.carrier import Parcel
 from services.shipping.messages import (
     Address,
     CancelShipment,
@@ -45,15 +48,20 @@ class World:
         self.documents = FakeDocuments(self.clock)
         self.bus = FakeBus(self.clock)
         self.gateway = SandboxGateway(self.documents, self.bus, self.clock)
-        self.carrier = SandboxCarrier(self.documents, self.bus, self.clock)
+        self.carriers = Carriers(sandbox_carriers(self.documents, self.bus, self.clock), self.clock, 10.0)
 
     async def handle(self, data: object, **changes: str) -> None:
         command = envelope(data, **changes)
         if isinstance(data, Charge | Refund):
-            handle, outside = payments.handle_command, self.gateway
+            await retry_transient(
+                lambda: payments.handle_command(
+                    self.documents, self.bus, self.gateway, self.clock, 10.0, command
+                )
+            )
         else:
-            handle, outside = shipping.handle_command, self.carrier
-        await retry_transient(lambda: handle(self.documents, self.bus, outside, self.clock, 10.0, command))
+            await retry_transient(
+                lambda: shipping.handle_command(self.documents, self.bus, self.carriers, command)
+            )
 
     def answers(self) -> list[tuple[str, str]]:
         bodies = [orjson.loads(message.body) for message in self.bus.sent["order-replies"]]
@@ -101,7 +109,11 @@ def test_the_happy_path_costs_two_document_requests_one_outside_and_one_message(
         (create("sandbox-refused"), ("shipping.refused", "address_not_served"), 0, 0),
         (create("sandbox-slow-3"), ("shipping.created", ""), 3, 3),
         (create("sandbox-outage-5"), ("shipping.created", ""), 5, 20),
+        (create("sandbox-outage-40"), ("shipping.created", ""), 40, 55),
         (create("sandbox-created-no-answer"), ("shipping.created", ""), 11, 20),
+        (create("sandbox-post-refused"), ("shipping.created", ""), 0, 0),
+        (create("sandbox-post-outage-60"), ("shipping.created", ""), 0, 2),
+        (create("sandbox-post-no-answer"), ("shipping.created", ""), 11, 20),
     ],
     ids=str,
 )
@@ -111,6 +123,40 @@ def test_an_order_chooses_how_the_outside_world_behaves(command, answer, at_leas
         await world.handle(command)
         assert world.answers() == [answer]
         assert at_least_s <= world.seconds() <= at_most_s
+
+    run_simulated(scenario())
+
+
+@pytest.mark.parametrize(
+    ("delivery", "country", "hour", "offers"),
+    [
+        ("standard", "GB", 8, [("sandbox-post", 510, 2), ("sandbox-express", 1170, 1)]),
+        ("express", "GB", 8, [("sandbox-express", 1170, 1), ("sandbox-post", 510, 2)]),
+        ("express", "GB", 13, [("sandbox-post", 510, 2), ("sandbox-express", 1170, 2)]),
+        ("express", "GB", 18, [("sandbox-express", 1170, 2), ("sandbox-post", 510, 3)]),
+        ("standard", "FR", 8, [("sandbox-post", 1410, 6), ("sandbox-express", 2670, 2)]),
+        ("standard", "JP", 8, [("sandbox-post", 1410, 6)]),
+        ("standard", "AQ", 8, []),
+    ],
+)
+def test_the_carriers_quote_by_pieces_destination_and_the_hour_and_ask_nobody(
+    delivery, country, hour, offers
+):
+    async def scenario() -> None:
+        world = World()
+        world.clock.start = START.replace(hour=hour)
+        found = await world.carriers.offers(Parcel(ORDER, replace(ADDRESS, country=country), delivery, 3))
+        assert [(offer.carrier, offer.price, offer.days) for offer in found] == offers
+        assert world.documents.requests == []
+
+    run_simulated(scenario())
+
+
+def test_a_destination_that_nobody_serves_is_refused():
+    async def scenario() -> None:
+        world = World()
+        await world.handle(replace(create(), address=replace(ADDRESS, country="AQ")))
+        assert world.answers() == [("shipping.refused", "not_served")]
 
     run_simulated(scenario())
 
@@ -145,7 +191,7 @@ def test_a_call_that_never_answers_is_ended_by_its_undo_and_nothing_was_done(com
         await world.handle(undo)
         assert world.answers() == answers
         assert world.known(f"charge:{ORDER}") is None
-        assert world.known(f"shipment:{ORDER}") is None
+        assert world.known(f"sandbox-post:{ORDER}") is None
 
     run_simulated(scenario())
 
@@ -157,9 +203,9 @@ def test_a_call_that_never_answers_is_ended_by_its_undo_and_nothing_was_done(com
         (charge("tok_charged_no_answer"), Refund(ORDER), f"charge:{ORDER}", "refunded"),
         (charge("tok_declined"), Refund(ORDER), f"charge:{ORDER}", "declined"),
         (charge("tok_refund_outage_40"), Refund(ORDER), f"charge:{ORDER}", "refunded"),
-        (create(), CancelShipment(ORDER), f"shipment:{ORDER}", "cancelled"),
-        (create("sandbox-created-no-answer"), CancelShipment(ORDER), f"shipment:{ORDER}", "cancelled"),
-        (create("sandbox-refused"), CancelShipment(ORDER), f"shipment:{ORDER}", "refused"),
+        (create(), CancelShipment(ORDER), f"sandbox-post:{ORDER}", "cancelled"),
+        (create("sandbox-created-no-answer"), CancelShipment(ORDER), f"sandbox-post:{ORDER}", "cancelled"),
+        (create("sandbox-refused"), CancelShipment(ORDER), f"sandbox-post:{ORDER}", "refused"),
     ],
     ids=str,
 )
@@ -308,19 +354,19 @@ def test_the_gateway_refunds_parts_and_never_more_than_it_charged():
 
 def test_the_carrier_answers_a_repeat_under_the_same_key_and_refuses_another_key():
     async def scenario() -> None:
-        carrier = World().carrier
+        carrier = World().carriers.named("sandbox-post")
         assert await carrier.find_shipment(ORDER) is None
-        first = await carrier.create("key", ORDER, ADDRESS, "standard", 3)
+        first = await carrier.create("key", Parcel(ORDER, ADDRESS, "standard", 3), "parcel")
         assert isinstance(first, ShipmentCreated)
-        assert await carrier.create("key", ORDER, ADDRESS, "standard", 3) == first
+        assert await carrier.create("key", Parcel(ORDER, ADDRESS, "standard", 3), "parcel") == first
         with pytest.raises(SandboxRefusal, match="created before"):
-            await carrier.create("other", ORDER, ADDRESS, "standard", 3)
-        assert await carrier.find_cancellation(ORDER) is None
+            await carrier.create("other", Parcel(ORDER, ADDRESS, "standard", 3), "parcel")
+        assert await carrier.find_cancellation(ORDER, "shp-1") is None
         for _ in range(2):
             assert await carrier.cancel("cancel", ORDER, first.shipment_id) == ShipmentCancelled(ORDER)
         with pytest.raises(SandboxRefusal, match="cancelled before"):
             await carrier.cancel("other", ORDER, first.shipment_id)
-        assert await carrier.find_cancellation(ORDER) == ShipmentCancelled(ORDER)
+        assert await carrier.find_cancellation(ORDER, "shp-1") == ShipmentCancelled(ORDER)
         assert await carrier.find_shipment(ORDER) == first
 
     run_simulated(scenario())
@@ -328,8 +374,8 @@ def test_the_carrier_answers_a_repeat_under_the_same_key_and_refuses_another_key
 
 def test_the_carrier_refuses_to_cancel_what_it_refused():
     async def scenario() -> None:
-        carrier = World().carrier
-        refused = await carrier.create("key", ORDER, ADDRESS, "sandbox-refused", 3)
+        carrier = World().carriers.named("sandbox-post")
+        refused = await carrier.create("key", Parcel(ORDER, ADDRESS, "sandbox-refused", 3), "parcel")
         assert refused == ShipmentRefused(ORDER, "address_not_served")
         with pytest.raises(SandboxRefusal, match="no shipment"):
             await carrier.cancel("cancel", ORDER, "shp-1")

@@ -10,6 +10,7 @@ from core.outside_call import Intent
 from services.shipping.decider import (
     SHIPMENTS,
     CancellationNotFound,
+    CarrierIsDown,
     RecordCancel,
     RecordCreate,
     Shipment,
@@ -18,31 +19,39 @@ from services.shipping.decider import (
     StartCancel,
     StartCreate,
 )
-from services.shipping.events import CancelStarted, CancelWanted, CreateStarted, ShipmentEvent
+from services.shipping.events import CancelStarted, CancelWanted, CarrierFailed, CreateStarted, ShipmentEvent
 from services.shipping.handlers import answers
 from services.shipping.messages import (
-    Address,
     CancelShipment,
-    CreateShipment,
     ShipmentCancelled,
     ShipmentCreated,
     ShipmentRefused,
 )
+from services.shipping.offers import Offer
 from tests.fakes import START
 
 ORDER = "ord-1"
 LATER = START + timedelta(seconds=11)
-ADDRESS = Address("Ada", "1 Main Street", "London", "N1 1AA", "GB")
-CREATE = StartCreate(CreateShipment(ORDER, ADDRESS, "standard", 2), LATER)
+POST = Offer("post", "parcel", 400, 2)
+FAST = Offer("fast", "parcel", 900, 1)
+CREATE = StartCreate(ORDER, LATER, (POST, FAST))
+ONLY_POST = StartCreate(ORDER, LATER, (POST,))
 CANCEL = StartCancel(CancelShipment(ORDER), LATER)
-CREATED = ShipmentCreated(ORDER, "shp-1", "TRK1")
+CREATED = ShipmentCreated(ORDER, "shp-1", "TRK1", "post")
 REFUSED = ShipmentRefused(ORDER, "address_not_served")
 CANCELLED = ShipmentCancelled(ORDER)
-STARTED = CreateStarted(ORDER, 1, LATER)
+STARTED = CreateStarted(ORDER, 1, LATER, "", "post", "parcel", (POST,))
+OF_TWO = CreateStarted(ORDER, 1, LATER, "", "post", "parcel", (POST, FAST))
+NO_ANSWER = CarrierFailed(ORDER, "post", "no_answer", refused=False)
+DOWN = CarrierFailed(ORDER, "post", "out_of_service", refused=False)
 
 
 def after(*events: ShipmentEvent) -> Shipment:
     return fold(SHIPMENTS, SHIPMENTS.initial, events)
+
+
+def attempt(number: int, offer: Offer) -> CreateStarted:
+    return CreateStarted(ORDER, number, LATER, "", offer.carrier, offer.service)
 
 
 def decided(state: Shipment, command: ShipmentCommand) -> list[ShipmentEvent]:
@@ -50,13 +59,14 @@ def decided(state: Shipment, command: ShipmentCommand) -> list[ShipmentEvent]:
 
 
 def test_a_shipment_records_its_intent_before_the_call():
-    assert decided(after(), CREATE) == [STARTED]
+    assert decided(after(), ONLY_POST) == [STARTED]
+    assert decided(after(), CREATE) == [OF_TWO]
     assert after(STARTED).intent == Intent(1, LATER)
 
 
 def test_the_answer_of_the_carrier_is_recorded():
-    assert decided(after(STARTED), RecordCreate(CREATED, LATER)) == [CREATED]
-    assert decided(after(STARTED), RecordCreate(REFUSED, LATER)) == [REFUSED]
+    assert decided(after(STARTED), RecordCreate(CREATED, 1, LATER)) == [CREATED]
+    assert decided(after(STARTED), RecordCreate(REFUSED, 1, LATER)) == [REFUSED]
 
 
 def test_a_shipment_is_not_started_again_while_it_is_under_way_or_over():
@@ -79,7 +89,7 @@ def test_a_cancellation_that_meets_a_shipment_in_doubt_is_wanted_once_and_not_an
 def test_a_wanted_cancellation_starts_when_the_shipment_is_known_which_is_answered_as_refused():
     doubt = after(STARTED, CancelWanted(ORDER))
     started = CancelStarted(ORDER, 1, LATER)
-    assert decided(doubt, RecordCreate(CREATED, LATER)) == [CREATED, started]
+    assert decided(doubt, RecordCreate(CREATED, 1, LATER)) == [CREATED, started]
     assert answers(doubt, fold(SHIPMENTS, doubt, [CREATED, started])) == [
         ("shipping.create", ShipmentRefused(ORDER, "cancelled"))
     ]
@@ -87,7 +97,7 @@ def test_a_wanted_cancellation_starts_when_the_shipment_is_known_which_is_answer
 
 def test_a_wanted_cancellation_of_a_refused_shipment_is_answered_with_it():
     doubt = after(STARTED, CancelWanted(ORDER))
-    assert decided(doubt, RecordCreate(REFUSED, LATER)) == [REFUSED, CANCELLED]
+    assert decided(doubt, RecordCreate(REFUSED, 1, LATER)) == [REFUSED, CANCELLED]
     assert answers(doubt, fold(SHIPMENTS, doubt, [REFUSED, CANCELLED])) == [
         ("shipping.create", REFUSED),
         ("shipping.cancel", CANCELLED),
@@ -95,7 +105,7 @@ def test_a_wanted_cancellation_of_a_refused_shipment_is_answered_with_it():
 
 
 def test_a_shipment_that_was_not_found_is_tried_again_unless_it_is_no_longer_wanted():
-    assert decided(after(STARTED), ShipmentNotFound(1, LATER)) == [CreateStarted(ORDER, 2, LATER)]
+    assert decided(after(STARTED), ShipmentNotFound(1, LATER)) == [NO_ANSWER, attempt(2, POST)]
     assert decided(after(STARTED, CancelWanted(ORDER)), ShipmentNotFound(1, LATER)) == [
         ShipmentRefused(ORDER, "cancelled"),
         CANCELLED,
@@ -103,7 +113,7 @@ def test_a_shipment_that_was_not_found_is_tried_again_unless_it_is_no_longer_wan
 
 
 def test_that_an_earlier_attempt_was_not_found_says_nothing_of_a_later_one():
-    again = CreateStarted(ORDER, 2, LATER)
+    again = attempt(2, POST)
     assert decided(after(STARTED, again), ShipmentNotFound(1, LATER)) == []
     assert decided(after(STARTED, again, CancelWanted(ORDER)), ShipmentNotFound(1, LATER)) == []
     cancelling = [STARTED, CREATED, CancelStarted(ORDER, 1, LATER), CancelStarted(ORDER, 2, LATER)]
@@ -112,7 +122,7 @@ def test_that_an_earlier_attempt_was_not_found_says_nothing_of_a_later_one():
 
 def test_a_shipment_that_turns_up_after_all_is_cancelled():
     over = after(STARTED, CancelWanted(ORDER), REFUSED, CANCELLED)
-    assert decided(over, RecordCreate(CREATED, LATER)) == [CREATED, CancelStarted(ORDER, 1, LATER)]
+    assert decided(over, RecordCreate(CREATED, 1, LATER)) == [CREATED, CancelStarted(ORDER, 1, LATER)]
 
 
 def test_a_cancellation_is_made_once():
@@ -124,14 +134,66 @@ def test_a_cancellation_is_made_once():
     assert decided(after(*cancelling, CANCELLED), CANCEL) == []
 
 
+def test_when_no_carrier_serves_the_destination_the_shipment_is_refused():
+    assert decided(after(), StartCreate(ORDER, LATER, ())) == [ShipmentRefused(ORDER, "not_served")]
+
+
+def test_a_carrier_that_refuses_is_not_asked_again_and_the_next_is():
+    refused = CarrierFailed(ORDER, "post", "address_not_served", refused=True)
+    assert decided(after(OF_TWO), RecordCreate(REFUSED, 1, LATER)) == [refused, attempt(2, FAST)]
+    second = after(OF_TWO, refused, attempt(2, FAST))
+    assert (second.carrier, second.offers) == ("fast", (FAST,))
+    assert decided(second, RecordCreate(REFUSED, 2, LATER)) == [REFUSED]
+
+
+def test_the_refusal_of_an_earlier_attempt_says_nothing_of_the_next_carrier():
+    second = after(OF_TWO, DOWN, attempt(2, FAST))
+    assert decided(second, RecordCreate(REFUSED, 1, LATER)) == []
+
+
+def test_what_an_earlier_carrier_created_after_all_is_the_shipment_and_its_own():
+    second = after(OF_TWO, DOWN, attempt(2, FAST))
+    [event] = decided(second, RecordCreate(CREATED, 1, LATER))
+    state = fold(SHIPMENTS, second, [event])
+    assert (state.carrier, state.shipment_id) == ("post", "shp-1")
+
+
+def test_of_carriers_that_are_down_each_is_asked_once_and_then_nothing_is_in_doubt():
+    assert decided(after(OF_TWO), CarrierIsDown(1, LATER)) == [DOWN, attempt(2, FAST)]
+    second = after(OF_TWO, DOWN, attempt(2, FAST))
+    fast_down = CarrierFailed(ORDER, "fast", "out_of_service", refused=False)
+    assert decided(second, CarrierIsDown(2, LATER)) == [fast_down]
+    waiting = fold(SHIPMENTS, second, [fast_down])
+    assert (waiting.status, waiting.intent) == ("creating", None)
+    # The command comes again, or its undo, which need not ask anybody.
+    assert decided(waiting, CREATE) == [attempt(3, POST)]
+    assert decided(waiting, CANCEL) == [ShipmentRefused(ORDER, "cancelled"), CANCELLED]
+
+
+def test_a_carrier_that_did_not_answer_and_has_nothing_is_passed_over_until_all_were_asked():
+    assert decided(after(OF_TWO), ShipmentNotFound(1, LATER)) == [NO_ANSWER, attempt(2, FAST)]
+    second = after(OF_TWO, NO_ANSWER, attempt(2, FAST))
+    fast_silent = CarrierFailed(ORDER, "fast", "no_answer", refused=False)
+    assert decided(second, ShipmentNotFound(2, LATER)) == [fast_silent, attempt(3, POST)]
+
+
+def test_a_shipment_that_is_no_longer_wanted_is_offered_to_no_other_carrier():
+    doubt = after(OF_TWO, CancelWanted(ORDER))
+    assert decided(doubt, RecordCreate(REFUSED, 1, LATER)) == [REFUSED, CANCELLED]
+    gone = [ShipmentRefused(ORDER, "cancelled"), CANCELLED]
+    assert decided(doubt, CarrierIsDown(1, LATER)) == gone
+    assert decided(doubt, ShipmentNotFound(1, LATER)) == gone
+
+
 commands = st.sampled_from(
     [
         CREATE,
         CANCEL,
-        RecordCreate(CREATED, LATER),
-        RecordCreate(REFUSED, LATER),
+        *(RecordCreate(CREATED, attempt, LATER) for attempt in (1, 2, 3)),
+        *(RecordCreate(REFUSED, attempt, LATER) for attempt in (1, 2, 3)),
+        *(CarrierIsDown(attempt, LATER) for attempt in (1, 2, 3)),
         RecordCancel(CANCELLED),
-        *(ShipmentNotFound(attempt, LATER) for attempt in (1, 2)),
+        *(ShipmentNotFound(attempt, LATER) for attempt in (1, 2, 3)),
         *(CancellationNotFound(attempt, LATER) for attempt in (1, 2)),
     ]
 )
@@ -162,4 +224,8 @@ def test_whatever_happens_in_whatever_order_there_is_one_shipment_at_most_and_an
     assert (state.status in ("created", "cancelling")) == any(
         isinstance(event, ShipmentCreated) for event in created_last
     )
-    assert (state.intent is not None) == (state.status in ("creating", "cancelling"))
+    if state.intent is None:
+        waits = isinstance(events[-1], CarrierFailed) if events else False
+        assert state.status not in ("creating", "cancelling") or (state.status == "creating" and waits)
+    else:
+        assert state.status in ("creating", "cancelling")

@@ -2,6 +2,8 @@
 
 import asyncio
 from collections.abc import Sequence
+from datetime import timedelta
+from typing import Any
 
 import orjson
 import pytest
@@ -11,12 +13,13 @@ from hypothesis import strategies as st
 from core.contracts import contract_name
 from core.decider import Cause, execute, fold, history, load
 from core.envelope import Envelope, command_id, wrap
-from core.outside_call import OutcomeUnknown, deadline
+from core.outside_call import OutcomeUnknown, OutsideUnavailable, deadline
 from emulator.simulation import run_simulated
-from services.shipping.carrier import Carrier
+from services.shipping.calls import Carriers
+from services.shipping.carrier import Carrier, Parcel
 from services.shipping.decider import SHIPMENTS, RecordCreate
 from services.shipping.events import CancelStarted
-from services.shipping.handlers import handle_command
+from services.shipping.handlers import NoCarrierNow, handle_command
 from services.shipping.messages import (
     Address,
     CancelShipment,
@@ -25,6 +28,7 @@ from services.shipping.messages import (
     ShipmentCreated,
     ShipmentRefused,
 )
+from services.shipping.offers import Offer
 from services.shipping.tracking import News
 from tests.fakes import START, FakeBus, FakeDocuments, FakeLoopClock
 from tests.interleaving import (
@@ -46,36 +50,63 @@ TIMEOUT_S = 10.0
 
 
 class StrictCarrier(Carrier):
-    def __init__(self, gate: Gates, refuses: bool, lands_late: bool) -> None:
+    """`live` are the shipments of all carriers that exist and are not cancelled: never two."""
+
+    def __init__(
+        self, gate: Gates, refuses: bool, lands_late: bool, name: str = "strict", live: set[str] | None = None
+    ) -> None:
         self.outside = StrictOutside(gate, lands_late)
-        self._refuses = refuses
+        self.refuses = refuses
+        self._name = name
+        self.live = set() if live is None else live
+        self.down = False
         self.shipments: list[ShipmentCreated | ShipmentRefused] = []
         self.cancellations: list[ShipmentCancelled] = []
 
-    async def create(
-        self, key: str, order_id: str, address: Address, delivery: str, pieces: int
-    ) -> ShipmentCreated | ShipmentRefused:
-        return await self.outside.do(key, lambda: self.create_now(order_id))
+    @property
+    def name(self) -> str:
+        return self._name
 
-    def create_now(self, order_id: str) -> ShipmentCreated | ShipmentRefused:
-        created = ShipmentCreated(order_id, f"shp-{len(self.shipments) + 1}", "TRK1")
-        self.shipments.append(ShipmentRefused(order_id, "not_served") if self._refuses else created)
+    async def quote(self, parcel: Parcel) -> Sequence[Offer]:
+        return [Offer(self.name, "parcel", 100, 1)]
+
+    async def create(self, key: str, parcel: Parcel, service: str) -> ShipmentCreated | ShipmentRefused:
+        if self.down:
+            raise OutsideUnavailable(f"{self.name} is down")
+        before = len(self.shipments)
+        try:
+            return await self.outside.do(key, lambda: self.create_now(parcel.parcel_id))
+        except OutsideUnavailable as error:
+            if len(self.shipments) > before:
+                # A carrier that took the parcel must not say that it did nothing.
+                raise OutcomeUnknown("the answer was lost") from error
+            raise
+
+    def create_now(self, parcel_id: str) -> ShipmentCreated | ShipmentRefused:
+        number = len(self.shipments) + 1
+        id = f"shp-{number}" if self.name == "strict" else f"{self.name}-{number}"
+        created = ShipmentCreated(parcel_id, id, "TRK1", self.name)
+        self.shipments.append(ShipmentRefused(parcel_id, "not_served") if self.refuses else created)
+        if not self.refuses:
+            self.live.add(id)
+            assert len(self.live) == 1, f"two live shipments: {self.live}"
         return self.shipments[-1]
 
-    async def find_shipment(self, order_id: str) -> ShipmentCreated | ShipmentRefused | None:
+    async def find_shipment(self, parcel_id: str) -> ShipmentCreated | ShipmentRefused | None:
         return await self.outside.find(self.shipments)
 
-    async def cancel(self, key: str, order_id: str, shipment_id: str) -> ShipmentCancelled:
-        return await self.outside.do(key, lambda: self._cancel_now(order_id))
+    async def cancel(self, key: str, parcel_id: str, shipment_id: str) -> ShipmentCancelled:
+        return await self.outside.do(key, lambda: self._cancel_now(parcel_id, shipment_id))
 
-    def _cancel_now(self, order_id: str) -> ShipmentCancelled:
-        self.cancellations.append(ShipmentCancelled(order_id))
+    def _cancel_now(self, parcel_id: str, shipment_id: str) -> ShipmentCancelled:
+        self.live.discard(shipment_id)
+        self.cancellations.append(ShipmentCancelled(parcel_id))
         return self.cancellations[-1]
 
-    async def find_cancellation(self, order_id: str) -> ShipmentCancelled | None:
+    async def find_cancellation(self, parcel_id: str, shipment_id: str) -> ShipmentCancelled | None:
         return await self.outside.find(self.cancellations)
 
-    async def track(self, order_id: str, shipment_id: str) -> Sequence[News]:
+    async def track(self, parcel_id: str, shipment_id: str) -> Sequence[News]:
         return []
 
 
@@ -101,8 +132,11 @@ class World:
         self.bus = FakeBus(self.clock, before=self.gates, after=self.gates)
         self.carrier = StrictCarrier(self.gates, refuses, lands_late)
 
+    def carriers(self) -> Carriers:
+        return Carriers({"strict": self.carrier}, self.clock, TIMEOUT_S)
+
     async def handle(self, name: str) -> None:
-        await handle_command(self.documents, self.bus, self.carrier, self.clock, TIMEOUT_S, command(name))
+        await handle_command(self.documents, self.bus, self.carriers(), command(name))
 
     def replies(self, name: str) -> set[tuple[str, bytes]]:
         """The different answers that were sent to a command."""
@@ -211,7 +245,12 @@ def test_a_shipment_that_turns_up_after_its_cancellation_was_answered_is_cancell
         found = world.carrier.create_now(ORDER)
         cause = Cause(f"{ORDER}:shipping.create", ORDER, "late")
         healed = await execute(
-            world.documents, SHIPMENTS, ORDER, RecordCreate(found, deadline(START, TIMEOUT_S)), cause, START
+            world.documents,
+            SHIPMENTS,
+            ORDER,
+            RecordCreate(found, 1, deadline(START, TIMEOUT_S)),
+            cause,
+            START,
         )
         assert [type(event) for event in healed.events] == [ShipmentCreated, CancelStarted]
         with pytest.raises(OutcomeUnknown):
@@ -220,5 +259,192 @@ def test_a_shipment_that_turns_up_after_its_cancellation_was_answered_is_cancell
         await world.handle("create")
         assert len(world.carrier.cancellations) == 1
         assert [type for type, _ in world.replies("create")] == ["shipping.refused"]
+
+    run_simulated(scenario())
+
+
+class TwoCarriers(World):
+    """`first` is asked first. That there are never two live shipments each carrier checks."""
+
+    def __init__(self, refuses: bool = False, lands_late: bool = False) -> None:
+        super().__init__()
+        live: set[str] = set()
+        self.first = StrictCarrier(self.gates, refuses, lands_late, "a-first", live)
+        self.second = StrictCarrier(self.gates, False, lands_late, "second", live)
+
+    def carriers(self) -> Carriers:
+        return Carriers({each.name: each for each in (self.first, self.second)}, self.clock, TIMEOUT_S)
+
+    async def check(self, delivered: Sequence[str]) -> None:
+        both = (self.first, self.second)
+        for carrier in both:
+            await carrier.outside.landed()
+            assert not carrier.outside.overlapped, "two calls were in flight at once"
+        for name in delivered:
+            assert len(self.replies(name)) == 1, f"{name} was answered {self.replies(name)}"
+        state = (await load(self.documents, SHIPMENTS, ORDER)).state
+        events = await history(self.documents, SHIPMENTS, ORDER)
+        assert fold(SHIPMENTS, SHIPMENTS.initial, [event.data for event in events]) == state
+        live = {id for carrier in both for id in carrier.live}
+        assert (state.status == "created") == (len(live) == 1)
+        assert state.intent is None
+        answers = {type for name in delivered for type, _ in self.replies(name)}
+        if "cancel" in delivered:
+            assert not live
+        elif "create" in delivered:
+            assert "shipping.created" in answers
+            assert live == {state.shipment_id}
+            assert any(
+                shipment.shipment_id == state.shipment_id and carrier.name == state.carrier
+                for carrier in both
+                for shipment in carrier.shipments
+                if isinstance(shipment, ShipmentCreated)
+            )
+
+
+@pytest.mark.parametrize("refuses", [False, True])
+@pytest.mark.parametrize("commands", [["create"], ["create", "cancel"], ["cancel", "create"]], ids="+".join)
+def test_with_two_carriers_a_crash_at_any_port_call_leaves_one_shipment_at_most(commands, refuses):
+    async def scenario(nth: int) -> bool:
+        world = TwoCarriers(refuses)
+        there = await crash_at(world.gates, nth, world.handle, commands)
+        await world.check(commands)
+        return there
+
+    for nth in from_1():
+        if not run_simulated(scenario(nth)):
+            assert nth > 4 * len(commands)
+            break
+
+
+@pytest.mark.parametrize("refuses", [False, True])
+@pytest.mark.parametrize("lands_late", [False, True])
+@pytest.mark.parametrize("pause_s", [0.0, 10.5, 30.0])
+@pytest.mark.parametrize(
+    ("slow", "others"), [("create", ["create"]), ("create", ["create", "cancel"]), ("cancel", ["create"])]
+)
+def test_with_two_carriers_a_delivery_overtaken_at_any_port_call_leaves_one(
+    slow, others, pause_s, lands_late, refuses
+):
+    async def scenario(nth: int) -> bool:
+        world = TwoCarriers(refuses, lands_late)
+        there = await overtake_at(world.gates, nth, world.handle, slow, others, pause_s)
+        await world.check([slow, *others])
+        return there
+
+    for nth in from_1():
+        if not run_simulated(scenario(nth)):
+            break
+
+
+@settings(max_examples=200, deadline=None)
+@given(actions=schedules(["create", "cancel"]), refuses=st.booleans(), lands_late=st.booleans())
+def test_with_two_carriers_any_interleaving_leaves_one_shipment_at_most(
+    actions: list[Action], refuses: bool, lands_late: bool
+):
+    async def scenario() -> None:
+        world = TwoCarriers(refuses, lands_late)
+        await world.check(sorted(await run_schedule(world.gates, world.handle, actions)))
+
+    run_simulated(scenario())
+
+
+def test_a_carrier_that_is_down_is_passed_over_and_the_next_takes_the_parcel_at_once():
+    async def scenario() -> None:
+        world = TwoCarriers()
+        world.first.down = True
+        await world.handle("create")
+        assert [type for type, _ in world.replies("create")] == ["shipping.created"]
+        assert world.second.live == {"second-1"}
+        assert world.clock.now() - START < timedelta(seconds=3)
+        types = [event.type for event in await history(world.documents, SHIPMENTS, ORDER)]
+        assert types == [
+            "shipping.create_started",
+            "shipping.carrier_failed",
+            "shipping.create_started",
+            "shipping.created",
+        ]
+        await world.check(["create"])
+
+    run_simulated(scenario())
+
+
+def test_when_all_carriers_are_down_nothing_is_in_doubt_and_the_undo_need_not_wait():
+    async def scenario() -> None:
+        world = TwoCarriers()
+        world.first.down = world.second.down = True
+        with pytest.raises(NoCarrierNow):
+            await world.handle("create")
+        before = world.clock.now()
+        await world.handle("cancel")
+        assert world.clock.now() == before
+        assert [type for type, _ in world.replies("create")] == ["shipping.refused"]
+        await world.check(["create", "cancel"])
+
+    run_simulated(scenario())
+
+
+def test_a_carrier_whose_answer_is_lost_is_looked_up_before_the_next_is_asked():
+    async def scenario() -> None:
+        world = TwoCarriers(lands_late=True)
+        world.gates.plan = lambda delivery, n: "hold" if delivery == "slow" and n == 3 else "go"
+        slow = start(world.handle, "create", "slow")
+        await asyncio.sleep(10.5)
+        with pytest.raises(OutcomeUnknown):
+            await slow
+        with pytest.raises(OutcomeUnknown):
+            await world.handle("create")
+        assert world.second.shipments == []
+        await asyncio.sleep(1)
+        await world.handle("create")
+        assert (world.first.live, world.second.shipments) == ({"a-first-1"}, [])
+        await world.check(["create"])
+
+    run_simulated(scenario())
+
+
+def test_a_carrier_that_cannot_be_asked_for_prices_is_asked_last():
+    async def scenario() -> None:
+        world = TwoCarriers()
+
+        async def no_prices(parcel: Parcel) -> Sequence[Offer]:
+            raise OutsideUnavailable("no prices")
+
+        world.first.quote = no_prices  # type: ignore[method-assign]
+        await world.handle("create")
+        assert world.second.live == {"second-1"}
+        other = TwoCarriers()
+        other.first.quote = no_prices  # type: ignore[method-assign]
+        other.second.down = True
+        await other.handle("create")
+        assert other.first.live == {"a-first-1"}
+
+    run_simulated(scenario())
+
+
+def test_a_carrier_that_may_have_taken_the_parcel_is_not_passed_over_although_it_is_then_down():
+    async def scenario() -> None:
+        world = TwoCarriers()
+        create = world.first.create
+
+        async def lose_the_answer(
+            key: str, parcel: Parcel, service: str
+        ) -> ShipmentCreated | ShipmentRefused:
+            await create(key, parcel, service)
+            world.first.down = True
+            raise OutcomeUnknown("the answer was lost")
+
+        def lose_it_once(key: str, parcel: Parcel, service: str) -> Any:
+            return (create if world.first.down else lose_the_answer)(key, parcel, service)
+
+        world.first.create = lose_it_once  # type: ignore[method-assign]
+        with pytest.raises(OutcomeUnknown):
+            await world.handle("create")
+        assert world.second.shipments == []
+        await asyncio.sleep(12)
+        await world.handle("create")
+        assert world.second.shipments == []
+        assert [type for type, _ in world.replies("create")] == ["shipping.created"]
+        await world.check(["create"])
 
     run_simulated(scenario())

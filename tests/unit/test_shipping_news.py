@@ -23,7 +23,7 @@ from services.shipping.tracking_handlers import NotCreatedYet
 from services.shipping.webhooks import track_parcel
 from tests.fakes import START
 from tests.interleaving import Action, crash_at, from_1, overtake_at, run_schedule, schedules, settle, start
-from tests.unit.test_shipping_interleavings import ADDRESS, ORDER, TIMEOUT_S, StrictCarrier, World, command
+from tests.unit.test_shipping_interleavings import ADDRESS, ORDER, StrictCarrier, World, command
 
 NEWS: dict[str, News] = {
     "moves": News("evt-1", "in_transit", START + timedelta(hours=1)),
@@ -40,7 +40,7 @@ class TellingCarrier(StrictCarrier):
         self.journey: list[News] = []
         self.asked = 0
 
-    async def track(self, order_id: str, shipment_id: str) -> Sequence[News]:
+    async def track(self, parcel_id: str, shipment_id: str) -> Sequence[News]:
         self.asked += 1
         await asyncio.sleep(0)
         return list(self.journey)
@@ -53,10 +53,10 @@ class Telling(World):
 
     async def handle(self, name: str) -> None:
         told = command(name) if name in ("create", "cancel") else webhook(NEWS[name])
-        await handle_command(self.documents, self.bus, self.carrier, self.clock, TIMEOUT_S, told)
+        await handle_command(self.documents, self.bus, self.carriers(), told)
 
     async def again(self, envelope: Envelope) -> None:
-        await handle_command(self.documents, self.bus, self.carrier, self.clock, TIMEOUT_S, envelope)
+        await handle_command(self.documents, self.bus, self.carriers(), envelope)
 
     def told(self) -> list[tuple[str, str]]:
         """What came to the topic: once for each id, as its duplicate detection sees to it."""

@@ -1,4 +1,4 @@
-"""The queue `shipping`: shipments and their cancellations."""
+"""The queue `shipping`: shipments, their cancellations, and news of parcels."""
 
 from functools import partial
 
@@ -6,21 +6,17 @@ import azure.durable_functions as df
 import azure.functions as func
 
 from core.bus import Bus
-from core.clock import Clock
 from core.documents import Documents
-from services.shipping.carrier import Carrier
+from services.shipping.calls import Carriers
 from services.shipping.handlers import COMMANDS, handle_command
 from triggers.service_bus.receiving import receive
 
 QUEUE = "shipping"
 
 
-def blueprint(
-    documents: Documents, bus: Bus, carrier: Carrier, clock: Clock, timeout_s: float
-) -> df.Blueprint:
-    """`timeout_s` is how long the carrier may take to answer."""
+def blueprint(documents: Documents, bus: Bus, carriers: Carriers) -> df.Blueprint:
     functions = df.Blueprint()
-    handle = partial(handle_command, documents, bus, carrier, clock, timeout_s)
+    handle = partial(handle_command, documents, bus, carriers)
 
     @functions.service_bus_queue_trigger(
         arg_name="message", connection="ServiceBusConnection", queue_name=QUEUE

@@ -1,0 +1,132 @@
+"""The calls to carriers that a shipment's state says are under way."""
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+
+from core.clock import Clock
+from core.contracts import contract_name
+from core.envelope import command_id
+from core.outside_call import Intent, OutcomeUnknown, OutsideCall, OutsideUnavailable, deadline
+from core.resilience import TRANSIENT, retry_transient
+from core.telemetry import log
+from services.shipping.carrier import Carrier, Parcel
+from services.shipping.decider import (
+    CancellationNotFound,
+    CarrierIsDown,
+    RecordCancel,
+    RecordCreate,
+    ShipmentCommand,
+    ShipmentNotFound,
+)
+from services.shipping.events import CancelStarted, CreateStarted
+from services.shipping.messages import CancelShipment, CreateShipment
+from services.shipping.offers import Offer, rank
+from services.shipping.state import Shipment, next_offer
+
+CREATE = contract_name(CreateShipment)
+CANCEL = contract_name(CancelShipment)
+
+BRIEFLY_S = 1.0
+"""For how long a carrier that can do nothing for the moment is asked again, if there is another."""
+
+type Call = OutsideCall[ShipmentCommand]
+
+logger = logging.getLogger("orderflow.shipping")
+
+
+@dataclass(frozen=True, slots=True)
+class Carriers:
+    """Those in use, by name. `timeout_s` is how long one may take to answer."""
+
+    by_name: Mapping[str, Carrier]
+    clock: Clock
+    timeout_s: float
+
+    def deadline(self) -> datetime:
+        return deadline(self.clock.now(), self.timeout_s)
+
+    def named(self, name: str) -> Carrier:
+        """Raises OutsideUnavailable for one that has parcels and is no longer among the settings."""
+        carrier = self.by_name.get(name)
+        if carrier is None:
+            raise OutsideUnavailable(f"carrier {name!r} is not in use: see ORDERFLOW_CARRIERS")
+        return carrier
+
+    async def asked[R](self, answer: Awaitable[R]) -> R:
+        """Of what changes nothing. Raises OutcomeUnknown after `timeout_s`."""
+        try:
+            async with asyncio.timeout(self.timeout_s):
+                return await answer
+        except TimeoutError as error:
+            raise OutcomeUnknown(f"the carrier did not answer within {self.timeout_s:.1f} s") from error
+
+    async def offers(self, parcel: Parcel) -> tuple[Offer, ...]:
+        """One a carrier, best first. One that cannot be asked for its prices now comes last: it may be the
+        only one that serves the destination.
+        """
+
+        async def quoted(carrier: Carrier) -> list[Offer]:
+            try:
+                return list(await self.asked(carrier.quote(parcel)))
+            except TRANSIENT as error:
+                log(logger, logging.WARNING, "no prices", carrier=carrier.name, error=repr(error))
+                return [Offer(carrier.name, "", None, None)]
+
+        found = await asyncio.gather(*(quoted(carrier) for carrier in self.by_name.values()))
+        return rank([offer for offers in found for offer in offers], parcel.delivery)
+
+
+def create_call(carriers: Carriers, state: Shipment, intent: Intent, parcel: Parcel | None) -> Call:
+    """`parcel` is there when this delivery may make the call: it alone has the address."""
+    unsure = False
+    last = next_offer(state) is None
+
+    async def create() -> ShipmentCommand:
+        nonlocal unsure
+        assert parcel is not None  # noqa: S101  (only its delivery opens this intent)
+        key = command_id(parcel.parcel_id, CREATE)
+        try:
+            result = await carriers.named(state.carrier).create(key, parcel, state.service)
+        except OutsideUnavailable:
+            raise
+        except TRANSIENT:
+            unsure = True
+            raise
+        return RecordCreate(result, intent.attempt, carriers.deadline())
+
+    async def call() -> ShipmentCommand:
+        try:
+            return await retry_transient(create, budget_s=carriers.timeout_s / 2 if last else BRIEFLY_S)
+        except OutsideUnavailable:
+            if unsure:
+                # It may have been created: this carrier is looked up before another one is asked.
+                raise
+        return CarrierIsDown(intent.attempt, carriers.deadline())
+
+    async def find() -> ShipmentCommand:
+        found = await carriers.asked(carriers.named(state.carrier).find_shipment(state.order_id))
+        limit = carriers.deadline()
+        if found is None:
+            return ShipmentNotFound(intent.attempt, limit)
+        return RecordCreate(found, intent.attempt, limit)
+
+    return OutsideCall(intent, CreateStarted, call, find)
+
+
+def cancel_call(carriers: Carriers, state: Shipment, intent: Intent) -> Call:
+    async def call() -> ShipmentCommand:
+        key = command_id(state.order_id, CANCEL)
+        carrier = carriers.named(state.carrier)
+        return RecordCancel(await carrier.cancel(key, state.order_id, state.shipment_id))
+
+    async def find() -> ShipmentCommand:
+        carrier = carriers.named(state.carrier)
+        found = await carriers.asked(carrier.find_cancellation(state.order_id, state.shipment_id))
+        if found is None:
+            return CancellationNotFound(intent.attempt, carriers.deadline())
+        return RecordCancel(found)
+
+    return OutsideCall(intent, CancelStarted, call, find)
