@@ -38,6 +38,7 @@ from services.payments.gateway import PaymentGateway, Webhooks
 from services.shipping.calls import Carriers
 from triggers.change_feed import inventory as stock_changes
 from triggers.change_feed import orders as order_changes
+from triggers.http import audit as audit_api
 from triggers.http import health, operations
 from triggers.http import inventory as inventory_api
 from triggers.http import inventory_imports as imports_api
@@ -133,6 +134,7 @@ for blueprint in (
     payments_api.blueprint(documents, bus, clock, webhooks),
     shipments_api.blueprint(documents, bus, clock, (SandboxShippingWebhooks(),)),
     operations.blueprint(orders, policy, (ORDER_LIST, STOCK_LEVELS)),
+    audit_api.blueprint(documents),
     health.blueprint(outside_policies),
     order_messages.blueprint(orders, bus),
     service_events.blueprint(orders, bus),

@@ -3,7 +3,8 @@
 A stream is one partition of a container: events `1`, `2`, ... (id = version), the `snapshot` of the state
 after the last of them, and `inbox:<command id>`, the reply that a command was given. One append is one
 transactional batch. The concurrency check is the `create` of the event, first in the batch. The events are
-the truth: a snapshot that is missing, or of another schema, is rebuilt from them.
+the truth: a snapshot that is missing, or of another schema, is rebuilt from them. Each event carries a hash
+that covers the one before it (core/chain.py), and the snapshot the last, so that tampering is found.
 
 Inbox records expire INBOX_TTL_S after the command: 30 days, longer than any queue keeps a message and a re-
 drive takes, on top of 60 days for the longest that an order may stay open. The events never expire, so what
@@ -17,6 +18,7 @@ from typing import Any, cast
 
 from pydantic import TypeAdapter, ValidationError
 
+from core.chain import HASH, entry_hash
 from core.contracts import InvalidContract, contract_name, contract_version, decode, encode
 from core.documents import (
     MAX_BATCH_OPERATIONS,
@@ -77,11 +79,14 @@ class Decider[S, C, E]:
 
 @dataclass(frozen=True, slots=True)
 class Loaded[S]:
-    """Version 0: no stream. `etag` is the snapshot's, None when the state came from the events."""
+    """Version 0: no stream. `etag` is the snapshot's, None when the state came from the events. `hash` is the
+    last event's.
+    """
 
     state: S
     version: int = 0
     etag: str | None = None
+    hash: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,7 +102,7 @@ class Cause:
 
 @dataclass(frozen=True, slots=True)
 class Outcome[S, E]:
-    """The state after the command.
+    """The state after the command; `hash` is the last event's.
 
     `replies` are what was recorded, with this command or, if it is a `duplicate`, when it was first executed.
     """
@@ -107,6 +112,7 @@ class Outcome[S, E]:
     events: tuple[E, ...] = ()
     replies: tuple[Envelope, ...] = ()
     duplicate: bool = False
+    hash: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,6 +129,7 @@ class RecordedEvent:
     traceparent: str
     actor: str
     data: Any
+    hash: str = ""
 
 
 type Upcast = Callable[[JsonObject], JsonObject]
@@ -161,6 +168,7 @@ def read_event(item: JsonObject) -> RecordedEvent:
             traceparent=cast(str, item["traceparent"]),
             actor=cast(str, item["actor"]),
             data=decode(type, data, version),
+            hash=cast(str, item.get(HASH, "")),
         )
     except (KeyError, TypeError, ValueError) as error:
         raise BrokenStream(f"event {item.get('id')} of stream {item.get('stream')}: {error}") from error
@@ -182,12 +190,13 @@ async def load[S, C, E](documents: Documents, decider: Decider[S, C, E], stream:
             f"snapshot of stream {stream} does not fit schema {decider.schema}, to be raised whenever "
             f"the state changes: {error}"
         ) from error
-    return Loaded(state, cast(int, item["version"]), stored.etag)
+    return Loaded(state, cast(int, item["version"]), stored.etag, cast(str, item.get(HASH, "")))
 
 
 async def _replay[S, C, E](documents: Documents, decider: Decider[S, C, E], stream: str) -> Loaded[S]:
     events = await history(documents, decider, stream)
-    return Loaded(fold(decider, decider.initial, [event.data for event in events]), len(events))
+    state = fold(decider, decider.initial, [event.data for event in events])
+    return Loaded(state, len(events), hash=events[-1].hash if events else "")
 
 
 def fold[S, C, E](decider: Decider[S, C, E], state: S, events: Sequence[E]) -> S:
@@ -247,23 +256,25 @@ async def execute[S, C, E](
             )
             if recorded is None:
                 raise
-            return Outcome(before.state, before.version, replies=(recorded,), duplicate=True)
+            return _as_before(before, recorded)
         if not events:
             recorded = (
                 await recorded_reply(documents, decider, stream, cause.command_id) if answered else None
             )
             if recorded is None:
-                return Outcome(before.state, before.version)
-            return Outcome(before.state, before.version, replies=(recorded,), duplicate=True)
+                return Outcome(before.state, before.version, hash=before.hash)
+            return _as_before(before, recorded)
         state = fold(decider, before.state, events)
         answers = tuple(replies(before.state, state)) if replies is not None else ()
         version = before.version + len(events)
-        operations: list[WriteOperation] = [
-            Create(_event_item(decider.container, stream, before.version + n, event, cause, now))
-            for n, event in enumerate(events, start=1)
-        ]
+        last = before.hash
+        operations: list[WriteOperation] = []
+        for n, event in enumerate(events, start=1):
+            item = _event_item(decider.container, stream, before.version + n, event, cause, now, last)
+            last = cast(str, item[HASH])
+            operations.append(Create(item))
         operations += [Create(_inbox_item(stream, answer)) for answer in answers]
-        operations.append(Upsert(_snapshot_item(decider, stream, version, state, now)))
+        operations.append(Upsert(_snapshot_item(decider, stream, version, state, now, last)))
         if len(operations) > MAX_BATCH_OPERATIONS:
             raise TooManyEvents(
                 f"stream {stream}: {len(operations)} operations, a batch takes {MAX_BATCH_OPERATIONS}"
@@ -282,11 +293,16 @@ async def execute[S, C, E](
                     now_there.version,
                     replies=() if recorded is None else (recorded,),
                     duplicate=True,
+                    hash=now_there.hash,
                 )
             loaded = None
             continue
-        return Outcome(state, version, events, answers)
+        return Outcome(state, version, events, answers, hash=last)
     raise StreamContention(f"stream {stream}: others appended {DECISIONS} times in a row")
+
+
+def _as_before[S, E](before: Loaded[S], recorded: Envelope) -> Outcome[S, E]:
+    return Outcome(before.state, before.version, replies=(recorded,), duplicate=True, hash=before.hash)
 
 
 async def recorded_reply[S, C, E](
@@ -313,10 +329,10 @@ _adapters: dict[type, TypeAdapter[Any]] = {}
 
 
 def _event_item(
-    container: str, stream: str, version: int, event: object, cause: Cause, now: datetime
+    container: str, stream: str, version: int, event: object, cause: Cause, now: datetime, previous: str
 ) -> JsonObject:
     cls = type(event)
-    return {
+    item: JsonObject = {
         "id": str(version),
         "stream": stream,
         "kind": "event",
@@ -331,6 +347,8 @@ def _event_item(
         "actor": cause.actor,
         "data": encode(event),
     }
+    item[HASH] = entry_hash(previous, item)
+    return item
 
 
 def _inbox_item(stream: str, reply: Envelope) -> JsonObject:
@@ -344,7 +362,7 @@ def _inbox_item(stream: str, reply: Envelope) -> JsonObject:
 
 
 def _snapshot_item[S, C, E](
-    decider: Decider[S, C, E], stream: str, version: int, state: S, now: datetime
+    decider: Decider[S, C, E], stream: str, version: int, state: S, now: datetime, last_hash: str
 ) -> JsonObject:
     return {
         "id": "snapshot",
@@ -353,5 +371,6 @@ def _snapshot_item[S, C, E](
         "version": version,
         "schema": decider.schema,
         "updated_at": now.isoformat(),
+        HASH: last_hash,
         "state": cast(Json, _adapter(decider.state).serializer.to_python(state, mode="json")),
     }

@@ -198,7 +198,7 @@ async def carry_out[S, C, E](
                 break
             opened = any(isinstance(event, call.opened_by) for event in outcome.events)
             following = await (_make(call, clock) if opened else _find(call, clock))
-            at = Loaded(outcome.state, outcome.version)
+            at = Loaded(outcome.state, outcome.version, hash=outcome.hash)
             outcome = await retry_transient(lambda: step(following, at), budget_s=RECORDING_S)  # noqa: B023
     if not answered:
         # The inbox record is gone when it has expired; the state still knows the answer.

@@ -13,12 +13,14 @@
    subscription
 8  returns: each has ended or waits for people; what came back and was given back is what its inspection said;
    a live label for each that was sent one, and for no cancelled one
+9  audit: every chain of events, and of what is on record, is as it was written (core/chain.py)
 """
 
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 
+from services.audit.trail import first_break
 from tools.evidence import Evidence, Item, OrderFacts, order_facts
 from tools.return_facts import pieces_by_return, refunds_by_return, return_facts, violations
 
@@ -317,6 +319,18 @@ def _messages(evidence: Evidence, _: Orders) -> Found:
             yield path, f"{account.missing} messages are missing: {account}"
 
 
+def _audit(evidence: Evidence, _: Orders) -> Found:
+    streams = [evidence.streams(name) for name in ("orders", "payments", "shipments")]
+    chains = [chain for found in streams for chain in found.items()]
+    recorded: dict[str, list[Item]] = {}
+    for item in sorted(evidence.items("audit", "entry"), key=lambda item: item["version"]):
+        recorded.setdefault(item["stream"], []).append(item)
+    for stream, items in [*chains, *recorded.items()]:
+        found = first_break([dict(item) for item in items])
+        if found is not None:
+            yield stream, f"entry {found.number} of its audit trail {found.reason}"
+
+
 INVARIANTS: tuple[Callable[[Evidence, Orders], Found], ...] = (
     _orders_end,
     _stock,
@@ -326,4 +340,5 @@ INVARIANTS: tuple[Callable[[Evidence, Orders], Found], ...] = (
     _outcomes,
     _messages,
     _returns,
+    _audit,
 )

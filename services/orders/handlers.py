@@ -4,6 +4,7 @@ import hashlib
 from base64 import b32encode
 from dataclasses import dataclass
 
+from core.audit import Asked, recording_refusals
 from core.clock import Clock
 from core.decider import Cause, Loaded, Outcome, execute
 from core.documents import Documents
@@ -90,12 +91,20 @@ def _cause(stream: str, what: str, traceparent: str, actor: str) -> Cause:
 async def _execute(
     orders: Orders, stream: str, command: OrderCommand, cause: Cause, *, bet_on_new: bool = False
 ) -> OrderOutcome:
-    return await execute(
-        orders.documents,
-        ORDERS,
-        stream,
-        command,
-        cause,
-        orders.clock.now(),
-        loaded=Loaded(ORDERS.initial) if bet_on_new else None,
-    )
+    now = orders.clock.now()
+    async with recording_refusals(orders.documents, asked(stream, command, cause), now):
+        return await execute(
+            orders.documents,
+            ORDERS,
+            stream,
+            command,
+            cause,
+            now,
+            loaded=Loaded(ORDERS.initial) if bet_on_new else None,
+        )
+
+
+def asked(stream: str, command: OrderCommand, cause: Cause) -> Asked:
+    """As it is put on record if it is refused."""
+    name = f"orders.{type(command).__name__}"
+    return Asked(stream, name, cause.actor, cause.correlation_id, cause.traceparent)

@@ -1,9 +1,10 @@
 """What a customer, and the people who handle returns, may ask of one."""
 
+from core.audit import recording_refusals
 from core.decider import Cause, execute
 from core.envelope import command_id
 from services.orders.decider import ORDERS
-from services.orders.handlers import OrderOutcome, Orders
+from services.orders.handlers import OrderOutcome, Orders, asked
 from services.orders.return_commands import RequestReturn, ReturnCommand
 from services.orders.returns import Return, find
 
@@ -30,4 +31,6 @@ async def _execute(
 ) -> OrderOutcome:
     id = command_id(order_id, f"orders.{type(command).__name__}", part)
     cause = Cause(id, order_id, id, traceparent, actor)
-    return await execute(orders.documents, ORDERS, order_id, command, cause, orders.clock.now())
+    now = orders.clock.now()
+    async with recording_refusals(orders.documents, asked(order_id, command, cause), now):
+        return await execute(orders.documents, ORDERS, order_id, command, cause, now)

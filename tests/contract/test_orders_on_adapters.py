@@ -180,7 +180,7 @@ async def test_a_stream_of_10000_events_is_loaded_from_its_snapshot_and_rebuilt_
     while at.version < EVENTS:
         step = min(AT_ONCE, EVENTS - at.version)
         outcome = await execute(documents, counting(1), "long", step, cause, now, loaded=at)
-        at = Loaded(outcome.state, outcome.version)
+        at = Loaded(outcome.state, outcome.version, hash=outcome.hash)
     whole = Count(EVENTS * (EVENTS + 1) // 2, EVENTS)
 
     async def spent(schema: int) -> tuple[int, float]:

@@ -16,6 +16,7 @@ from services.orders.policy import Policy, ReturnPolicy
 from tests.durable_client import FakeDurableClient
 from tests.fakes import FakeBus, FakeClock, FakeDocuments
 from triggers.http import (
+    audit,
     health,
     inventory,
     inventory_imports,
@@ -65,6 +66,7 @@ class Api:
             shipments.blueprint(self.documents, self.bus, self.clock, (SandboxShippingWebhooks(),)),
             operations.blueprint(self.orders, POLICY, (ORDER_LIST, STOCK_LEVELS)),
             returns.blueprint(self.orders, ReturnSagas(POLICY, RETURNS), 30 * 86400.0),
+            audit.blueprint(self.documents),
             health.blueprint(),
         ):
             app.register_functions(blueprint)

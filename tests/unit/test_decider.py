@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 import pytest
@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 import core.contracts
 import core.decider
+from core.chain import entry_hash
 from core.contracts import contract
 from core.decider import (
     DECISIONS,
@@ -152,6 +153,7 @@ async def test_an_event_is_stored_with_what_caused_it(documents):
     await execute(documents, ACCOUNTS, STREAM, 5, cause(), START)
     event = stored(documents, "1")
     del event["_etag"], event["_ts"]
+    assert event.pop("hash") == entry_hash("", event)
     assert event == {
         "id": "1",
         "stream": STREAM,
@@ -168,8 +170,23 @@ async def test_an_event_is_stored_with_what_caused_it(documents):
         "data": {"amount": 5, "note": "cash"},
     }
     recorded = (await history(documents, ACCOUNTS, STREAM))[0]
-    assert recorded == read_event(event)
+    assert recorded == replace(read_event(event), hash=recorded.hash)
     assert (recorded.data, recorded.time) == (Deposited(5, "cash"), START)
+
+
+async def test_each_event_is_chained_to_the_one_before_and_the_snapshot_to_the_last(documents):
+    """Whether the stream was loaded, or is known from the command before, or was rebuilt."""
+    outcome = await execute(documents, ACCOUNTS, STREAM, 5, cause(), START)
+    known = Loaded(outcome.state, outcome.version, hash=outcome.hash)
+    await execute(documents, ACCOUNTS, STREAM, 5, cause(), START, loaded=known)
+    await documents.delete("orders", STREAM, "snapshot")
+    await execute(documents, ACCOUNTS, STREAM, 5, cause(), START)
+    last = ""
+    for version in ("1", "2", "3"):
+        event = stored(documents, version)
+        assert event["hash"] == entry_hash(last, event)
+        last = event["hash"]
+    assert stored(documents, "snapshot")["hash"] == last
 
 
 async def test_the_snapshot_holds_the_state_after_the_last_event(documents):
@@ -187,9 +204,9 @@ async def test_a_missing_snapshot_is_rebuilt_from_the_events_over_many_pages(doc
     loaded = None
     for _ in range(450):
         outcome = await execute(documents, ACCOUNTS, STREAM, 1, cause(), START, loaded=loaded)
-        loaded = Loaded(outcome.state, outcome.version)
+        loaded = Loaded(outcome.state, outcome.version, hash=outcome.hash)
     await documents.delete("orders", STREAM, "snapshot")
-    assert await load(documents, ACCOUNTS, STREAM) == Loaded(Account(450, START), 450, None)
+    assert await load(documents, ACCOUNTS, STREAM) == loaded
     await execute(documents, ACCOUNTS, STREAM, 1, cause(), START)
     assert stored(documents, "snapshot")["version"] == 451
 

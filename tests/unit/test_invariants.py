@@ -195,6 +195,11 @@ FALSIFIED: dict[str, tuple[int, str, Falsify]] = {
         "ghost",
         lambda d: d["sandbox"].append(shipment("ghost")),
     ),
+    "an event that is not as it was written": (
+        9,
+        "good",
+        lambda d: item(d, "orders", "3", "good").update(hash="0" * 64),
+    ),
     "an order that is not listed": (5, "bad", lambda d: d["order-list"].pop()),
     "a listed order that does not exist": (
         5,

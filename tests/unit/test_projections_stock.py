@@ -51,7 +51,8 @@ async def test_the_newest_figures_of_a_batch_are_written_once(versions):
     await project_changes(documents, FakeBus(), changes[:1])
     documents.requests.clear()
 
-    await project_changes(documents, FakeBus(), [*documents.items("inventory"), *reversed(changes)])
+    others = [item for item in documents.items("inventory") if item["kind"] != "movement"]
+    await project_changes(documents, FakeBus(), [*others, *reversed(changes)])
 
     assert documents.requests == ["patch stock-levels"]
     _check_row(documents)

@@ -1,5 +1,8 @@
-"""What follows from a change of stock: the SKU's row among the stock levels, and news of what runs low."""
+"""What follows from a change of stock: the SKU's row among the stock levels, news of what runs low, and a
+movement's entry on record.
+"""
 
+from collections import defaultdict
 from collections.abc import Sequence
 from functools import partial
 
@@ -13,6 +16,7 @@ from core.json import JsonObject
 from core.resilience import retry_transient
 from services.inventory.figures import CONTAINER, Figures
 from services.inventory.low_stock import CROSSING, event_message, record_crossing, written_at
+from services.inventory.recording import record_movements
 from services.inventory.stock_projection import project, read_figures
 from triggers.change_feed.feed import on_changes
 from triggers.change_feed.parking import POISON, Poison, park
@@ -34,10 +38,11 @@ def blueprint(documents: Documents, bus: Bus) -> func.Blueprint:
 
 
 async def project_changes(documents: Documents, bus: Bus, changes: Sequence[JsonObject]) -> None:
-    """One write per SKU, with its newest figures. Holds and movements of the same container are passed by."""
+    """One write per SKU, with its newest figures. Holds of the same container are passed by."""
     poison: list[Poison] = []
     newest: dict[str, tuple[Figures, JsonObject]] = {}
     news: list[OutgoingMessage] = []
+    movements: dict[str, list[JsonObject]] = defaultdict(list)
     for change in changes:
         kind = change.get("kind")
         try:
@@ -45,6 +50,8 @@ async def project_changes(documents: Documents, bus: Bus, changes: Sequence[Json
                 stock = read_figures(change)
                 if stock.sku not in newest or newest[stock.sku][0].version < stock.version:
                     newest[stock.sku] = (stock, change)
+            elif kind == "movement":
+                movements[str(change.get("sku"))].append(change)
             elif kind == CROSSING:
                 news.append(event_message(change))
         except BrokenStream as error:
@@ -59,7 +66,14 @@ async def project_changes(documents: Documents, bus: Bus, changes: Sequence[Json
         except POISON as error:
             poison.append(Poison(change, str(error)))
 
+    async def record_sku(found: list[JsonObject]) -> None:
+        try:
+            await retry_transient(lambda: record_movements(documents, found))
+        except POISON as error:
+            poison.append(Poison(found[0], str(error)))
+
     await gather_bounded(project_sku, list(newest.values()), AT_ONCE)
+    await gather_bounded(record_sku, list(movements.values()), AT_ONCE)
     for start in range(0, len(news), SEND_MESSAGES):
         await retry_transient(partial(bus.send, TOPIC, news[start : start + SEND_MESSAGES]))
     await park(bus, "project_stock", CONTAINER, poison)

@@ -7,6 +7,7 @@ import azure.durable_functions as df
 import azure.functions as func
 from pydantic import AfterValidator, Field
 
+from core.audit import Asked, recording_refusals
 from core.clock import Clock
 from core.documents import BadDocumentRequest, Documents
 from services.inventory.history import entry, read_history
@@ -103,7 +104,13 @@ def blueprint(documents: Documents, clock: Clock) -> df.Blueprint:
 async def _put(documents: Documents, clock: Clock, req: func.HttpRequest) -> func.HttpResponse:
     sku = path_identifier(req, "sku")
     body = read_body(req, SetOnHand)
-    return answer(asdict(await set_on_hand(documents, sku, body.on_hand, body.reason, clock.now())))
+    async with recording_refusals(documents, _asked(sku, SetOnHand), clock.now()):
+        return answer(asdict(await set_on_hand(documents, sku, body.on_hand, body.reason, clock.now())))
+
+
+def _asked(sku: str, model: type[Body]) -> Asked:
+    """As it is put on record if it is refused."""
+    return Asked(sku, f"inventory.{model.__name__}", "operator", sku)
 
 
 async def _get(documents: Documents, req: func.HttpRequest) -> func.HttpResponse:
@@ -117,7 +124,8 @@ async def _book(
     sku = path_identifier(req, "sku")
     key = idempotency_key(req)
     booking = read_body(req, model).booking()
-    return answer({"sku": sku, **entry(await book(documents, sku, key, booking, clock.now()))})
+    async with recording_refusals(documents, _asked(sku, model), clock.now()):
+        return answer({"sku": sku, **entry(await book(documents, sku, key, booking, clock.now()))})
 
 
 async def _set_threshold(documents: Documents, req: func.HttpRequest) -> func.HttpResponse:
