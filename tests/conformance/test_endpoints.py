@@ -1,7 +1,9 @@
 """The doctor's questions and the app's connections, with the real SDKs on the emulator's endpoints."""
 
 import asyncio
-from collections.abc import AsyncIterator, Mapping, Sequence
+import json
+import re
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 from random import Random
@@ -9,8 +11,9 @@ from typing import Any
 
 import pytest
 
+from adapters.azure.blobs import blob_client, create_container
 from adapters.azure.bus import AzureBus
-from adapters.azure.connections import service_bus_connection
+from adapters.azure.connections import blob_connection, service_bus_connection
 from core.bus import OutgoingMessage
 from emulator.clock import SystemClock
 from emulator.documents.engine import DocumentsEngine
@@ -31,8 +34,16 @@ from emulator.wire.keys import (
 )
 from tests.conformance.indexed import PROJECT
 from tests.conformance.servicebus_emulator import MAX_CONNECTIONS
+from tests.wire.node_peers import azurite
 from tools.doctor import endpoints, outside
-from tools.doctor.entities import Unreachable, bus_entities, containers, entity_names
+from tools.doctor.entities import (
+    NoConnectionFree,
+    Unreachable,
+    blob_containers,
+    bus_entities,
+    containers,
+    entity_names,
+)
 from tools.doctor.findings import Status
 from triggers.service_bus.receiving import PARKED
 from triggers.timers.dead_letters import QUEUES as REDRIVEN
@@ -107,6 +118,38 @@ async def test_every_container_of_the_topology_is_found_with_its_key(
     assert await asyncio.to_thread(look_up, ["orders", "nowhere"]) == {"orders": "/stream"}
 
 
+@pytest.fixture(scope="module")
+def blobs(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    with azurite(tmp_path_factory.mktemp("azurite")) as connection:
+        yield connection
+
+
+async def test_the_container_of_the_blobs_is_found_once_it_is_set_up(blobs: str) -> None:
+    def look_up(names: Sequence[str]) -> Sequence[str]:
+        return outside.blob_containers_there({"BlobConnection": blobs}, names)
+
+    storage = json.loads((TOPOLOGY / "storage.json").read_text())
+    assert await asyncio.to_thread(look_up, storage["blobContainers"]) == []
+    async with blob_client(blob_connection({"BlobConnection": blobs})) as client:
+        await create_container(client)
+    assert (await asyncio.to_thread(blob_containers, look_up, storage)).status is Status.OK
+
+
+async def test_a_wrong_key_of_the_blobs_is_said(blobs: str) -> None:
+    settings = {"BlobConnection": re.sub("AccountKey=[^;]*", "AccountKey=AAAA", blobs)}
+    with pytest.raises(Unreachable, match=r"127\.0\.0\.1"):
+        await asyncio.to_thread(outside.blob_containers_there, settings, ["orderflow"])
+
+
+async def test_connections_that_are_all_taken_are_told_from_other_faults(
+    served: Served, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The limit is one of links here: the emulator has none of connections, and the condition is the same."""
+    monkeypatch.setattr("emulator.wire.amqp.connection._MAX_LINKS", 2)  # those of the token
+    with pytest.raises(NoConnectionFree, match=r"127\.0\.0\.1"):
+        await asyncio.to_thread(there, served.settings, "inventory")
+
+
 async def test_a_wrong_key_is_said(served: Served) -> None:
     other = WireKeys("AAAA", "AAAA", "AAAA")
     settings = {
@@ -145,5 +188,6 @@ async def test_one_worker_stays_within_the_connections_of_the_official_emulator(
             most = max(most, served.amqp.connections)
         assert len(senders) <= most
         assert most + 1 <= MAX_CONNECTIONS
+        assert f" {len(senders)} senders, which stay open" in (PROJECT / "docs" / "func-start.md").read_text()
     finally:
         await adapter.close()

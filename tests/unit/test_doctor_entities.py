@@ -6,12 +6,20 @@ import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from tools.doctor.entities import Unreachable, bus_entities, containers, entity_names
+from tools.doctor.entities import (
+    NoConnectionFree,
+    Unreachable,
+    blob_containers,
+    bus_entities,
+    containers,
+    entity_names,
+)
 from tools.doctor.findings import Place, Status, note, ok, report, wrong
 
 PROJECT = Path(__file__).parents[2]
 BUS = json.loads((PROJECT / "topology" / "servicebus.json").read_bytes())
 COSMOS = json.loads((PROJECT / "topology" / "cosmos.json").read_bytes())
+STORAGE = json.loads((PROJECT / "topology" / "storage.json").read_bytes())
 KEYS = {each["name"]: each["partitionKey"] for each in COSMOS["containers"]}
 
 
@@ -41,6 +49,16 @@ def test_a_bus_that_refuses_is_quoted() -> None:
     assert (finding.status, finding.found) == (Status.WRONG, "localhost: wrong key")
 
 
+def test_a_bus_whose_connections_are_taken_is_no_fault_and_named() -> None:
+    def taken(names: Sequence[str]) -> Sequence[str]:
+        raise NoConnectionFree("localhost: quota")
+
+    finding = bus_entities(taken, entity_names(BUS))
+    assert finding.status is Status.NOTE
+    assert "every connection that it gives is taken" in finding.found
+    assert "make doctor" in finding.mend
+
+
 def test_containers_that_are_all_there_are_counted() -> None:
     assert containers(lambda names: KEYS, COSMOS) == ok("Cosmos DB", f"{len(KEYS)} containers")
 
@@ -59,6 +77,18 @@ def test_a_container_with_another_partition_key_is_named() -> None:
 
 def test_a_database_that_refuses_is_quoted() -> None:
     finding = containers(refused, COSMOS)
+    assert (finding.status, finding.found) == (Status.WRONG, "localhost: wrong key")
+
+
+def test_the_container_of_the_blobs_is_there_or_set_up() -> None:
+    assert blob_containers(lambda names: names, STORAGE) == ok("blobs", "container orderflow")
+    assert blob_containers(lambda names: [], STORAGE) == wrong(
+        "blobs", "no container orderflow", "make setup"
+    )
+
+
+def test_blobs_that_refuse_are_quoted() -> None:
+    finding = blob_containers(lambda names: list(refused(names)), STORAGE)
     assert (finding.status, finding.found) == (Status.WRONG, "localhost: wrong key")
 
 

@@ -20,8 +20,11 @@ PROJECT = Path(__file__).parents[2]
 PACKAGES = (
     "aiohttp",
     "azure.cosmos",
+    "azure.durable_functions",
     "azure.functions",
+    "azure.identity",
     "azure.servicebus",
+    "azure.storage.blob",
     "azure_functions_runtime",
     "orjson",
 )
@@ -66,9 +69,11 @@ def func_start(missing: Sequence[str]) -> list[Finding]:
 def topology(environment: Mapping[str, str]) -> list[Finding]:
     bus = json.loads((PROJECT / "topology" / "servicebus.json").read_bytes())
     cosmos = json.loads((PROJECT / "topology" / "cosmos.json").read_bytes())
+    storage = json.loads((PROJECT / "topology" / "storage.json").read_bytes())
     return [
         entities.bus_entities(partial(outside.entities_there, environment), entities.entity_names(bus)),
         entities.containers(partial(outside.container_keys, environment, cosmos["database"]), cosmos),
+        entities.blob_containers(partial(outside.blob_containers_there, environment), storage),
     ]
 
 

@@ -6,14 +6,16 @@ import subprocess
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import AsyncExitStack
 
-from core.concurrency import gather_bounded
-from tools.doctor.entities import Unreachable
+from tools.doctor.entities import NoConnectionFree, Unreachable
 from tools.doctor.machine import Ran
 
 COMMAND_S = 20.0
 ANSWER_S = 3.0
-LOOK_UP_S = 30.0
+LOOK_UP_S = 60.0
 MAX_ANSWER_BYTES = 64 * 1024
+
+_NO_CONNECTION_FREE = ("amqp:resource-limit-exceeded", "ConnectionsQuotaExceeded")
+"""The SDK has no class of its own for a connection that is closed as soon as it is opened."""
 
 
 def run(command: Sequence[str]) -> Ran | None:
@@ -56,13 +58,21 @@ def ask(port: int, question: bytes) -> bytes | None:
 
 
 def entities_there(environment: Mapping[str, str], names: Sequence[str]) -> Sequence[str]:
-    """Opens a link to each: the data plane alone is enough, no management rights. Raises Unreachable."""
+    """Opens a link to each: the data plane alone is enough, no management rights.
+
+    Raises Unreachable, NoConnectionFree.
+    """
     return _within(lambda: _entities_there(environment, names))
 
 
 def container_keys(environment: Mapping[str, str], database: str, names: Sequence[str]) -> Mapping[str, str]:
     """Reads each: the official emulator does not list them all. Raises Unreachable."""
     return _within(lambda: _container_keys(environment, database, names))
+
+
+def blob_containers_there(environment: Mapping[str, str], names: Sequence[str]) -> Sequence[str]:
+    """Raises Unreachable."""
+    return _within(lambda: _blob_containers_there(environment, names))
 
 
 def _within[Found](look_up: Callable[[], Awaitable[Found]]) -> Found:
@@ -87,8 +97,7 @@ async def _entities_there(environment: Mapping[str, str], names: Sequence[str]) 
     from adapters.azure.connections import identity, service_bus_connection  # noqa: PLC0415
 
     connection = service_bus_connection(environment)
-    there: set[str] = set()
-    failed: list[ServiceBusError] = []
+    there = []
     async with AsyncExitStack() as stack:
         if connection.connection_string is not None:
             client = ServiceBusClient.from_connection_string(connection.connection_string, retry_total=0)
@@ -96,29 +105,26 @@ async def _entities_there(environment: Mapping[str, str], names: Sequence[str]) 
             credential = await stack.enter_async_context(identity(connection))
             client = ServiceBusClient(connection.endpoint, credential, retry_total=0)
         await stack.enter_async_context(client)
-
-        async def look(name: str) -> None:
-            if failed:
-                return
+        # Each link has its own connection. The official emulator takes ten, all of which a host may have: so
+        # one after another, though each takes a second.
+        for name in names:
             topic, _, subscription = name.partition("/Subscriptions/")
             try:
                 # A queue and a topic are both written to by their name.
                 if subscription:
                     async with client.get_subscription_receiver(topic, subscription):
-                        there.add(name)
+                        there.append(name)
                 else:
                     async with client.get_queue_sender(name):
-                        there.add(name)
+                        there.append(name)
             except MessagingEntityNotFoundError:
-                return
+                continue
             except ServiceBusError as error:
-                failed.append(error)
-
-        # Each link has its own connection. The official emulator takes ten, a host that runs needs eight.
-        await gather_bounded(look, list(names), 2)
-    if failed:
-        raise Unreachable(f"{connection.endpoint}: {failed[0]}") from failed[0]
-    return [name for name in names if name in there]
+                full = any(sign in str(error) for sign in _NO_CONNECTION_FREE)
+                raise (NoConnectionFree if full else Unreachable)(
+                    f"{connection.endpoint}: {error}"
+                ) from error
+    return there
 
 
 async def _container_keys(
@@ -149,3 +155,33 @@ async def _container_keys(
         except AzureError as error:
             raise Unreachable(f"{connection.endpoint}: {error}") from error
     return keys
+
+
+async def _blob_containers_there(environment: Mapping[str, str], names: Sequence[str]) -> Sequence[str]:
+    from azure.core.exceptions import AzureError  # noqa: PLC0415
+
+    from adapters.azure.blobs import AzureBlobs, blob_client  # noqa: PLC0415
+    from adapters.azure.connections import blob_connection, identity  # noqa: PLC0415
+    from core.blobs import BlobError, BlobNotFound, BlobsUnavailable  # noqa: PLC0415
+
+    connection = blob_connection(environment)
+    there = []
+    async with AsyncExitStack() as stack:
+        credential = None
+        if connection.connection_string is None:
+            credential = await stack.enter_async_context(identity(connection))
+        client = await stack.enter_async_context(blob_client(connection, credential))
+        for name in names:
+            try:
+                # Whoever may read blobs may ask so, and every endpoint tells a missing blob from a missing
+                # container.
+                await AzureBlobs(client, name).get("asked-by-the-doctor")
+            except BlobNotFound:
+                there.append(name)
+            except (BlobsUnavailable, AzureError) as error:
+                raise Unreachable(f"{connection.endpoint}: {error}") from error
+            except BlobError:
+                continue
+            else:
+                there.append(name)
+    return there
