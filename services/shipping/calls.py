@@ -9,8 +9,16 @@ from datetime import datetime
 from core.clock import Clock
 from core.contracts import contract_name
 from core.envelope import command_id
-from core.outside_call import Intent, OutcomeUnknown, OutsideCall, OutsideUnavailable, deadline
-from core.resilience import TRANSIENT, retry_transient
+from core.outside_call import (
+    Guard,
+    Intent,
+    OutcomeUnknown,
+    OutsideCall,
+    OutsideUnavailable,
+    deadline,
+    guard_of,
+)
+from core.resilience import TRANSIENT
 from core.telemetry import log
 from services.shipping.carrier import Carrier, Parcel
 from services.shipping.decider import (
@@ -24,13 +32,10 @@ from services.shipping.decider import (
 from services.shipping.events import CancelStarted, CreateStarted
 from services.shipping.messages import CancelShipment, CreateShipment
 from services.shipping.offers import Offer, rank
-from services.shipping.state import Shipment, next_offer
+from services.shipping.state import Shipment
 
 CREATE = contract_name(CreateShipment)
 CANCEL = contract_name(CancelShipment)
-
-BRIEFLY_S = 1.0
-"""For how long a carrier that can do nothing for the moment is asked again, if there is another."""
 
 type Call = OutsideCall[ShipmentCommand]
 
@@ -54,6 +59,14 @@ class Carriers:
         if carrier is None:
             raise OutsideUnavailable(f"carrier {name!r} is not in use: see ORDERFLOW_CARRIERS")
         return carrier
+
+    def guard(self, before: Shipment, event: object) -> Guard | None:
+        """Who must admit the call whose intent this event is. Nobody while it is open what became of a
+        parcel: what is known of that is recorded first, and a carrier that cannot be asked then is passed over.
+        """
+        if before.status == "creating" or not isinstance(event, CreateStarted | CancelStarted):
+            return None
+        return guard_of(self.named(event.carrier if isinstance(event, CreateStarted) else before.carrier))
 
     async def asked[R](self, answer: Awaitable[R]) -> R:
         """Of what changes nothing. Raises OutcomeUnknown after `timeout_s`."""
@@ -81,30 +94,15 @@ class Carriers:
 
 def create_call(carriers: Carriers, state: Shipment, intent: Intent, parcel: Parcel | None) -> Call:
     """`parcel` is there when this delivery may make the call: it alone has the address."""
-    unsure = False
-    last = next_offer(state) is None
 
-    async def create() -> ShipmentCommand:
-        nonlocal unsure
+    async def call() -> ShipmentCommand:
         assert parcel is not None  # noqa: S101  (only its delivery opens this intent)
         key = command_id(parcel.parcel_id, CREATE)
         try:
             result = await carriers.named(state.carrier).create(key, parcel, state.service)
         except OutsideUnavailable:
-            raise
-        except TRANSIENT:
-            unsure = True
-            raise
+            return CarrierIsDown(intent.attempt, carriers.deadline())
         return RecordCreate(result, intent.attempt, carriers.deadline())
-
-    async def call() -> ShipmentCommand:
-        try:
-            return await retry_transient(create, budget_s=carriers.timeout_s / 2 if last else BRIEFLY_S)
-        except OutsideUnavailable:
-            if unsure:
-                # It may have been created: this carrier is looked up before another one is asked.
-                raise
-        return CarrierIsDown(intent.attempt, carriers.deadline())
 
     async def find() -> ShipmentCommand:
         found = await carriers.asked(carriers.named(state.carrier).find_shipment(state.order_id))

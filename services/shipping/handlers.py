@@ -85,6 +85,7 @@ async def handle_command(documents: Documents, bus: Bus, carriers: Carriers, com
         answers=answers_here,
         under_way=under_way,
         stream=stream,
+        guard=carriers.guard,
     )
     return None
 

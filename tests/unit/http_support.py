@@ -1,5 +1,6 @@
 """Calls the HTTP functions without a host."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import azure.durable_functions as df
@@ -9,6 +10,7 @@ import orjson
 from adapters.sandbox.gateway import SandboxGateway
 from adapters.sandbox.payment_webhooks import SandboxWebhooks
 from adapters.sandbox.shipping_webhooks import SandboxShippingWebhooks
+from core.outside_policy import OutsidePolicy
 from services.inventory.stock_projection import STOCK_LEVELS
 from services.orders.handlers import Orders
 from services.orders.list_projection import ORDER_LIST
@@ -48,7 +50,7 @@ ORDER: dict[str, Any] = {
 
 
 class Api:
-    def __init__(self) -> None:
+    def __init__(self, outside: Sequence[OutsidePolicy] = ()) -> None:
         self.clock = FakeClock()
         self.documents = FakeDocuments(self.clock)
         self.bus = FakeBus(self.clock)
@@ -67,7 +69,7 @@ class Api:
             operations.blueprint(self.orders, POLICY, (ORDER_LIST, STOCK_LEVELS)),
             returns.blueprint(self.orders, ReturnSagas(POLICY, RETURNS), 30 * 86400.0),
             audit.blueprint(self.documents),
-            health.blueprint(),
+            health.blueprint(outside),
         ):
             app.register_functions(blueprint)
         self._functions = {each.get_function_name(): each.get_user_function() for each in app.get_functions()}
