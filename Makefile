@@ -31,7 +31,7 @@ help:
 	@echo "make emulators       the official emulators in Docker, ready when it returns [SCHEDULER=1]"
 	@echo "make func            set up their containers, then func start [PORT=$(PORT)]"
 	@echo "make emulators-down  stop them and forget what they hold"
-	@echo "make setup           create the containers of topology/cosmos.json, where they are missing"
+	@echo "make setup           create the containers of documents and blobs, where they are missing"
 	@echo "make test            all tests, on all cores [ARGS= what pytest takes, WORKERS=]"
 	@echo "make check           ruff, mypy, import-linter, formatting"
 	@echo "make replay FILE=x   submit the invoices of an Online Retail CSV file"

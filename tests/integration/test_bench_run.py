@@ -5,9 +5,10 @@ from pathlib import Path
 
 import pytest
 
+from tools import bench_wire
 from tools.api import Line, NewOrder, connect
-from tools.bench import Sent, drained, ended_orders, evaluate, measure, usage_between
-from tools.emulator_process import running
+from tools.bench import Sent, drained, ended_orders, evaluate, measure, observe, usage_between
+from tools.emulator_process import running, with_adapters
 from tools.scratch import settle
 
 ORDERS = 20
@@ -22,6 +23,21 @@ async def test_the_bench_measures_a_small_load_on_two_instances() -> None:
     assert result.orders_completed_per_minute > 0
     assert 0 < result.p50_s <= result.p95_s <= result.p99_s < 60
     assert result.cpu_ms_per_order > 0
+
+
+@pytest.mark.slow
+async def test_the_bench_over_the_wire_counts_cpu_requests_and_bytes() -> None:
+    settings, options = with_adapters("azure")
+    observed = await observe(1, 3.0, 1.0, 3.0, settings=settings, options=options)
+    result = bench_wire.evaluate(1, 3.0, observed)
+    assert result.violations == 0
+    assert result.orders_completed_per_minute > 0
+    assert result.cpu_ms_per_order > 0
+    # An order makes some thirty requests; one that is not yet over at the edge of the window counts in part.
+    assert 10 < result.document_requests_per_order < 100
+    assert result.document_bytes_per_order > 1000 * result.document_requests_per_order
+    assert 5 < result.bus_messages_per_order < 30
+    assert result.bus_bytes_per_order > 200 * result.bus_messages_per_order
 
 
 @pytest.mark.slow
