@@ -177,8 +177,16 @@ async def carry_out[S, C, E](
                 )
             except _NotAdmitted as refused:
                 needed = refused.guard
-            await admission.enter_async_context(needed.admitted())
-            admitted.append(needed)
+            try:
+                await admission.enter_async_context(needed.admitted())
+            except NotSent:
+                if at.version:
+                    raise
+                at = await load(documents, decider, stream)  # perhaps it is no new stream: nothing to be sent
+                if not at.version:
+                    raise
+            else:
+                admitted.append(needed)
 
     async def send(found: Sequence[Envelope]) -> None:
         await bus.send(ORDER_REPLIES, [to_message(reply) for reply in found])

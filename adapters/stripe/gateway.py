@@ -161,7 +161,9 @@ async def _answer[R](request: Awaitable[R]) -> R:
     try:
         return await request
     except (stripe.APIConnectionError, stripe.RateLimitError) as error:
-        raise OutsideUnavailable(f"stripe: {type(error).__name__}") from error
+        after = str((error.headers or {}).get("Retry-After", ""))
+        retry_after_s = float(after) if after.isascii() and after.isdecimal() else 0.0
+        raise OutsideUnavailable(f"stripe: {type(error).__name__}", retry_after_s) from error
     except stripe.APIError as error:  # 5xx, or an answer that is no JSON
         raise OutsideUnavailable(f"stripe: {error.http_status}") from error
     except stripe.IdempotencyError as error:

@@ -62,7 +62,7 @@ class Carriers:
 
     def guard(self, before: Shipment, event: object) -> Guard | None:
         """Who must admit the call whose intent this event is. Nobody while it is open what became of a
-        parcel: what is known of that is recorded first, and a carrier that cannot be asked then is passed over.
+        parcel: what is known of that is recorded first, and a carrier that cannot be asked is passed over.
         """
         if before.status == "creating" or not isinstance(event, CreateStarted | CancelStarted):
             return None
