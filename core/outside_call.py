@@ -158,15 +158,7 @@ async def carry_out[S, C, E](
     admission = AsyncExitStack()
     admitted: list[Guard] = []
 
-    def decide(state: S, command: C, now: datetime) -> Sequence[E]:
-        events = decider.decide(state, command, now)
-        for event in events:
-            needed = guard(state, event)
-            if needed is not None and needed not in admitted:
-                raise _NotAdmitted(needed)
-        return events
-
-    guarded = replace(decider, decide=decide)
+    guarded = _guarded(decider, guard, admitted)
 
     async def step(command: C, loaded: Loaded[S] | None) -> Outcome[S, E]:
         at = loaded if loaded is not None else await load(documents, decider, stream)
@@ -214,6 +206,22 @@ async def carry_out[S, C, E](
         found = [reply for reply in known if reply.causation_id == answer_to]
         if found:  # what is to end later is answered then
             await send(found)
+
+
+def _guarded[S, C, E](
+    decider: Decider[S, C, E], guard: Callable[[S, E], Guard | None], admitted: Sequence[Guard]
+) -> Decider[S, C, E]:
+    """Decides the same, and raises _NotAdmitted for an intent whose call is not in `admitted`."""
+
+    def decide(state: S, command: C, now: datetime) -> Sequence[E]:
+        events = decider.decide(state, command, now)
+        for event in events:
+            needed = guard(state, event)
+            if needed is not None and needed not in admitted:
+                raise _NotAdmitted(needed)
+        return events
+
+    return replace(decider, decide=decide)
 
 
 async def _make[C](call: OutsideCall[C], clock: Clock) -> C:
