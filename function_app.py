@@ -19,6 +19,7 @@ from adapters.sandbox.carrier import sandbox_carriers
 from adapters.sandbox.gateway import SandboxGateway
 from adapters.sandbox.payment_webhooks import SandboxWebhooks
 from adapters.sandbox.shipping_webhooks import SandboxShippingWebhooks
+from core.blobs import Blobs
 from core.bus import Bus
 from core.clock import Clock
 from core.documents import Documents
@@ -36,6 +37,7 @@ from services.orders.policy import longest_forward_s, policy_of, return_policy_o
 from services.orders.saga import Ports
 from services.payments.gateway import PaymentGateway, Webhooks
 from services.shipping.calls import Carriers
+from services.shipping.messages import Address
 from triggers.change_feed import inventory as stock_changes
 from triggers.change_feed import orders as order_changes
 from triggers.http import audit as audit_api
@@ -68,6 +70,7 @@ configure_logging(settings.log_level)
 
 documents: Documents
 bus: Bus
+blobs: Blobs
 clock: Clock
 # Imported by choice, so that what is deployed needs no emulator, and the emulator alone no Azure data SDK.
 if settings.adapters == "azure":
@@ -75,11 +78,13 @@ if settings.adapters == "azure":
 
     in_azure = azure.connect(os.environ)
     documents, bus, clock = in_azure.documents, in_azure.bus, in_azure.clock
+    blobs = in_azure.blobs
 else:
     from adapters import embedded
 
     in_emulator = embedded.connect()
     documents, bus, clock = in_emulator.documents, in_emulator.bus, in_emulator.clock
+    blobs = in_emulator.blobs
 
 orders = Orders(documents, clock)
 policy = policy_of(settings)
@@ -132,7 +137,9 @@ for blueprint in (
     imports_api.blueprint(documents, bus, clock),
     payment_methods_api.blueprint(documents, gateway, clock, settings.gateway.timeout_s),
     payments_api.blueprint(documents, bus, clock, webhooks),
-    shipments_api.blueprint(documents, bus, clock, (SandboxShippingWebhooks(),)),
+    shipments_api.blueprint(
+        documents, bus, blobs, carriers, (SandboxShippingWebhooks(),), Address(*settings.shop_address)
+    ),
     operations.blueprint(orders, policy, (ORDER_LIST, STOCK_LEVELS)),
     audit_api.blueprint(documents),
     health.blueprint(outside_policies),

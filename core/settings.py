@@ -32,6 +32,7 @@ class Settings:
     gateway, carrier, sender: how far the app goes for a provider of each kind.
     hold_margin_s: how long stock stays held past the saga's own deadline.
     tracking_silence_s: for how long nothing is heard of a parcel under way when its carrier is asked.
+    shop_address: where parcels come from and go back to: name, street, city, postal code, country.
     return_window_s: how long after its delivery an order's goods are taken back without asking anybody.
     return_approval_s, return_parcel_s: how long a return waits for its approval, and for its parcel.
     """
@@ -48,6 +49,13 @@ class Settings:
     sender: OutsideLimits = ONCE
     hold_margin_s: float = 86400.0
     tracking_silence_s: float = 86400.0
+    shop_address: tuple[str, str, str, str, str] = (
+        "Orderflow",
+        "1 Warehouse Road",
+        "London",
+        "E16 1AA",
+        "GB",
+    )
     return_window_s: float = 30 * 86400.0
     return_approval_s: float = 14 * 86400.0
     return_parcel_s: float = 30 * 86400.0
@@ -76,6 +84,7 @@ def read_settings(environment: Mapping[str, str]) -> Settings:
         tracking_silence_s=_seconds(
             environment, "ORDERFLOW_TRACKING_SILENCE_SECONDS", default.tracking_silence_s
         ),
+        shop_address=_address(environment, "ORDERFLOW_SHOP_ADDRESS", default.shop_address),
         return_window_s=_seconds(environment, "ORDERFLOW_RETURN_WINDOW_SECONDS", default.return_window_s),
         return_approval_s=_seconds(
             environment, "ORDERFLOW_RETURN_APPROVAL_SECONDS", default.return_approval_s
@@ -124,6 +133,21 @@ def _count(environment: Mapping[str, str], name: str, default: int) -> int:
     if not (text.isascii() and text.isdecimal() and len(text) < 4 and 1 <= int(text) <= 100):
         raise InvalidSetting(f"{name}: must be a whole number from 1 to 100, not {text!r}")
     return int(text)
+
+
+def _address(
+    environment: Mapping[str, str], name: str, default: tuple[str, str, str, str, str]
+) -> tuple[str, str, str, str, str]:
+    text = environment.get(name, "").strip()
+    if not text:
+        return default
+    parts = [part.strip() for part in text.split(";")]
+    if len(parts) != 5 or not all(part and part.isprintable() for part in parts):
+        raise InvalidSetting(f"{name}: must be name; street; city; postal code; country, not {text!r}")
+    country = parts[4]
+    if not (len(country) == 2 and country.isascii() and country.isalpha() and country.isupper()):
+        raise InvalidSetting(f"{name}: the country must be two capital letters (ISO 3166-1), not {country!r}")
+    return parts[0], parts[1], parts[2], parts[3], country
 
 
 def _choice(environment: Mapping[str, str], name: str, default: str, choices: frozenset[str]) -> str:

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 from core.outside_policy import OutsidePolicy
 from services.shipping.carrier import Carrier, Parcel
+from services.shipping.label import LabelFormat
 from services.shipping.messages import ShipmentCancelled, ShipmentCreated, ShipmentRefused
 from services.shipping.offers import Offer
 from services.shipping.tracking import News
@@ -38,3 +39,6 @@ class ResilientCarrier(Carrier):
 
     async def track(self, parcel_id: str, shipment_id: str) -> Sequence[News]:
         return await self.guard.call(lambda: self._carrier.track(parcel_id, shipment_id))
+
+    async def label(self, parcel_id: str, shipment_id: str, format: LabelFormat) -> bytes | None:
+        return await self.guard.call(lambda: self._carrier.label(parcel_id, shipment_id, format))

@@ -40,6 +40,7 @@ from core.documents import Documents, PreconditionFailed, SetField, Where
 from core.envelope import to_message
 from core.json import JsonObject
 from services.shipping.carrier import Carrier, Notice, Parcel
+from services.shipping.label import LabelFormat
 from services.shipping.messages import (
     ShipmentCancelled,
     ShipmentCreated,
@@ -169,6 +170,9 @@ class SandboxCarrier(Carrier):
         shipment = await find(self._documents, self._id(parcel_id))
         now = self._clock.now()
         return [] if shipment is None else [news for news in _journey(shipment) if news.at <= now]
+
+    async def label(self, parcel_id: str, shipment_id: str, format: LabelFormat) -> bytes | None:
+        return None
 
     async def _told(self, shipment: JsonObject) -> ShipmentCreated | ShipmentRefused:
         """What became of it; the webhooks of its journey are sent (again: they may have been lost)."""

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Protocol
 
+from services.shipping.label import LabelFormat
 from services.shipping.messages import Address, ShipmentCancelled, ShipmentCreated, ShipmentRefused
 from services.shipping.offers import Offer
 from services.shipping.tracking import News
@@ -49,6 +50,10 @@ class Carrier(Protocol):
 
     async def track(self, parcel_id: str, shipment_id: str) -> Sequence[News]:
         """All that the carrier has to tell of a shipment, the oldest first."""
+        ...
+
+    async def label(self, parcel_id: str, shipment_id: str, format: LabelFormat) -> bytes | None:
+        """None: the carrier gives none, so that we make it."""
         ...
 
 

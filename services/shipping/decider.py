@@ -8,6 +8,7 @@ from typing import assert_never
 from core.decider import Decider
 from services.shipping.events import CancelStarted, CancelWanted, CarrierFailed, CreateStarted, ShipmentEvent
 from services.shipping.messages import (
+    Address,
     CancelShipment,
     ShipmentCancelled,
     ShipmentCreated,
@@ -26,12 +27,15 @@ class StartCreate:
 
     offers: one a carrier, best first; none: no carrier serves the destination.
     return_of: the order whose goods the parcel brings back, if it does.
+    address, pieces: what the label says.
     """
 
     parcel_id: str
     deadline: datetime
     offers: tuple[Offer, ...]
     return_of: str = ""
+    address: Address | None = None
+    pieces: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,6 +139,8 @@ def _start_create(state: Shipment, command: StartCreate) -> Sequence[ShipmentEve
                 best.carrier,
                 best.service,
                 command.offers,
+                command.address,
+                command.pieces,
             )
         ]
     if state.status == "creating" and state.intent is None:

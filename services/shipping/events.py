@@ -16,6 +16,7 @@ from datetime import datetime
 
 from core.contracts import contract, contract_name
 from services.shipping.messages import (
+    Address,
     ShipmentCancelled,
     ShipmentCreated,
     ShipmentRefused,
@@ -30,7 +31,9 @@ class CreateStarted:
     """The intent to call the carrier. Until `deadline` only who recorded it may act on it.
 
     return_of: the order whose goods the parcel brings back; empty for the parcel of an order.
-    carrier, service: who is asked, for what; offers: of the first attempt, all that may be, best first.
+    carrier, service: who is asked, for what.
+    offers, address, pieces: of the first attempt: all that may be asked, best first; the customer's address;
+    how many articles are in the parcel.
     """
 
     order_id: str
@@ -40,6 +43,8 @@ class CreateStarted:
     carrier: str = ""
     service: str = ""
     offers: tuple[Offer, ...] = ()
+    address: Address | None = None
+    pieces: int = 0
 
 
 @contract("shipping.carrier_failed")

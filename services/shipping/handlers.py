@@ -104,7 +104,9 @@ async def _start(
         case CancelShipment():
             return None, StartCancel(asked, carriers.deadline())
     offers = await carriers.offers(parcel)
-    return parcel, StartCreate(parcel.parcel_id, carriers.deadline(), offers, parcel.return_of)
+    return parcel, StartCreate(
+        parcel.parcel_id, carriers.deadline(), offers, parcel.return_of, parcel.address, parcel.pieces
+    )
 
 
 def answers(before: Shipment, after: Shipment) -> Sequence[tuple[str, Answer]]:

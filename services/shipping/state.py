@@ -19,7 +19,13 @@ from services.shipping.events import (
     ReturnReceived,
     ShipmentEvent,
 )
-from services.shipping.messages import ShipmentCancelled, ShipmentCreated, ShipmentRefused, TrackingStatus
+from services.shipping.messages import (
+    Address,
+    ShipmentCancelled,
+    ShipmentCreated,
+    ShipmentRefused,
+    TrackingStatus,
+)
 from services.shipping.offers import Offer
 
 CANCELLATION_CAME_FIRST = "cancelled"
@@ -34,6 +40,7 @@ _STEPS = ("in_transit", "out_for_delivery", "exception")
 @dataclass(frozen=True, slots=True)
 class Shipment:
     """order_id: the parcel's key, its order's or its return's; return_of: the order of a return.
+    address, pieces: the customer's, and how many articles are in the parcel: for the label.
     carrier, service: who was asked last, for what; offers: the carriers that have not refused, best first.
     passed_over: those of them that had nothing to say in this round.
     intent: of the call under way; none while `creating`: the carriers can do nothing for the moment.
@@ -49,6 +56,8 @@ class Shipment:
     return_of: str = ""
     shipment_id: str = ""
     tracking_number: str = ""
+    address: Address | None = None
+    pieces: int = 0
     carrier: str = ""
     service: str = ""
     offers: tuple[Offer, ...] = ()
@@ -84,6 +93,8 @@ def evolve(state: Shipment, event: ShipmentEvent) -> Shipment:  # noqa: PLR0911 
                 carrier=event.carrier,
                 service=event.service,
                 offers=event.offers or state.offers,
+                address=event.address or state.address,
+                pieces=event.pieces or state.pieces,
                 passed_over=() if event.carrier in state.passed_over else state.passed_over,
                 intent=Intent(event.attempt, event.deadline),
                 attempts=event.attempt,

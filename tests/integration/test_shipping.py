@@ -2,6 +2,7 @@
 
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import pytest
 
@@ -83,5 +84,22 @@ def test_a_return_is_received_when_its_parcel_arrives(tmp_path: Path) -> None:
             await reach(run, asked["id"], "completed")
             await settle(run)
             assert problems(evidence(run, tmp_path, [order_id])) == []
+
+    run_simulated(scenario())
+
+
+def test_a_label_is_fetched_from_where_the_app_says_it_is(tmp_path: Path) -> None:
+    async def scenario() -> None:
+        async with running(tmp_path) as run:
+            await load_stock(run, {"GLASS": 10})
+            order_id = await submit(run, NewOrder("C-1", LINES), "key-1")
+            await settle(run)
+            answer = await run.request("GET", f"/api/shipments/{order_id}/label?format=zpl", {}, b"")
+            assert answer.status == 302
+            headers = {name.lower(): value for name, value in dict(answer.headers).items()}
+            number = (await shipment(run, order_id))["tracking_number"]
+            url = urlsplit(headers["location"])
+            label = run.engines.blobs.answer("GET", url.path, url.query)
+            assert (label.status, f"^FD>:{number}^FS".encode() in label.body) == (200, True)
 
     run_simulated(scenario())

@@ -7,6 +7,7 @@ import azure.durable_functions as df
 import azure.functions as func
 import orjson
 
+from adapters.sandbox.carrier import sandbox_carriers
 from adapters.sandbox.gateway import SandboxGateway
 from adapters.sandbox.payment_webhooks import SandboxWebhooks
 from adapters.sandbox.shipping_webhooks import SandboxShippingWebhooks
@@ -15,8 +16,11 @@ from services.inventory.stock_projection import STOCK_LEVELS
 from services.orders.handlers import Orders
 from services.orders.list_projection import ORDER_LIST
 from services.orders.policy import Policy, ReturnPolicy
+from services.shipping.calls import Carriers
+from services.shipping.messages import Address
 from tests.durable_client import FakeDurableClient
 from tests.fakes import FakeBus, FakeClock, FakeDocuments
+from tests.fakes_blobs import FakeBlobs
 from triggers.http import (
     audit,
     health,
@@ -32,6 +36,7 @@ from triggers.http import (
 )
 from triggers.sagas import ReturnSagas
 
+SHOP = Address("Orderflow", "1 Warehouse Road", "London", "E16 1AA", "GB")
 POLICY = Policy(step_timeout_s=30.0, step_attempts=3, undo_attempts=5, attention_interval_s=60.0)
 RETURNS = ReturnPolicy(approval_s=86400.0, parcel_s=86400.0, look_s=86400.0)
 ORDER: dict[str, Any] = {
@@ -55,6 +60,8 @@ class Api:
         self.documents = FakeDocuments(self.clock)
         self.bus = FakeBus(self.clock)
         self.gateway = SandboxGateway(self.documents, self.bus, self.clock)
+        self.blobs = FakeBlobs(self.clock)
+        self.carriers = Carriers(sandbox_carriers(self.documents, self.bus, self.clock), self.clock, 10.0)
         self.client = FakeDurableClient()
         self.orders = Orders(self.documents, self.clock)
         app = df.DFApp()
@@ -65,7 +72,14 @@ class Api:
             inventory_imports.blueprint(self.documents, self.bus, self.clock),
             payment_methods.blueprint(self.documents, self.gateway, self.clock, 10.0),
             payments.blueprint(self.documents, self.bus, self.clock, SandboxWebhooks()),
-            shipments.blueprint(self.documents, self.bus, self.clock, (SandboxShippingWebhooks(),)),
+            shipments.blueprint(
+                self.documents,
+                self.bus,
+                self.blobs,
+                self.carriers,
+                (SandboxShippingWebhooks(),),
+                SHOP,
+            ),
             operations.blueprint(self.orders, POLICY, (ORDER_LIST, STOCK_LEVELS)),
             returns.blueprint(self.orders, ReturnSagas(POLICY, RETURNS), 30 * 86400.0),
             audit.blueprint(self.documents),

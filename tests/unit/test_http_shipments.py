@@ -5,12 +5,10 @@ from datetime import timedelta
 import orjson
 import pytest
 
-from adapters.sandbox.carrier import sandbox_carriers
 from adapters.sandbox.shipping_webhooks import SECRET
 from core.contracts import contract_name
 from core.envelope import command_id, from_json, wrap
 from core.signatures import sign
-from services.shipping.calls import Carriers
 from services.shipping.handlers import handle_command
 from services.shipping.messages import Address, CreateReturn, CreateShipment, TrackParcel
 from tests.fakes import START
@@ -39,8 +37,7 @@ async def post(api: Api, event: object = EVENT, *, carrier: str = "sandbox", at=
 
 
 async def handle(api: Api, command) -> None:
-    carriers = Carriers(sandbox_carriers(api.documents, api.bus, api.clock), api.clock, 10.0)
-    await handle_command(api.documents, api.bus, carriers, command)
+    await handle_command(api.documents, api.bus, api.carriers, command)
 
 
 async def create(api: Api, data: object) -> None:
@@ -194,3 +191,72 @@ async def test_webhooks_of_a_carrier_that_is_not_in_use_are_not_taken():
 async def test_a_body_that_is_too_large_is_refused():
     response = await post(Api(), b" " * (1024 * 1024 + 1))
     assert response.status_code == 413
+
+
+async def test_a_label_is_made_when_it_is_asked_for_first_and_read_by_a_url_that_expires():
+    api = Api()
+    await create(api, CreateShipment(ORDER, ADDRESS, "standard", 2))
+    assert api.blobs.blobs == {}
+    for _ in range(2):
+        response = await api.call("get_shipment_label", route={"parcel_id": ORDER})
+        assert (response.status_code, response.get_body()) == (302, b"")
+    [(name, label)] = api.blobs.blobs.items()
+    assert (name.endswith(".pdf"), label.content_type) == (True, "application/pdf")
+    assert label.content.startswith(b"%PDF-")
+    assert response.headers["Location"] == await api.blobs.read_url(name, 900)
+
+
+async def test_who_asks_for_json_is_told_where_the_label_is_and_until_when():
+    api = Api()
+    await create(api, CreateShipment(ORDER, ADDRESS, "standard", 2))
+    response = await api.call(
+        "get_shipment_label",
+        route={"parcel_id": ORDER},
+        query={"format": "zpl"},
+        headers={"Accept": "application/json"},
+    )
+    [(name, label)] = api.blobs.blobs.items()
+    assert content(response) == {
+        "url": await api.blobs.read_url(name, 900),
+        "content_type": "application/zpl",
+        "expires_at": (START + timedelta(seconds=900)).isoformat(),
+    }
+    assert label.content.startswith(b"^XA")
+
+
+async def test_a_return_has_a_label_from_the_customer_to_the_shop():
+    api = Api()
+    await create(api, CreateReturn(ORDER, "ord-1-r1", ADDRESS, "standard", 1))
+    await api.call("get_shipment_label", route={"parcel_id": "ord-1-r1"}, query={"format": "zpl"})
+    [label] = api.blobs.blobs.values()
+    text = label.content.decode()
+    assert text.index("1 Main Street") < text.index("^FDTo") < text.index("1 Warehouse Road")
+
+
+@pytest.mark.parametrize(
+    ("parcel", "query", "status"),
+    [
+        ("ord-none", {}, 404),
+        (ORDER, {"format": "png"}, 400),
+        (ORDER, {}, 409),
+    ],
+)
+async def test_what_has_no_label_says_why(parcel, query, status):
+    api = Api()
+    await create(api, CreateShipment(ORDER, ADDRESS, "sandbox-refused", 2))
+    response = await api.call("get_shipment_label", route={"parcel_id": parcel}, query=query)
+    assert response.status_code == status
+    assert api.blobs.blobs == {}
+
+
+async def test_the_carriers_own_label_is_taken_where_it_gives_one():
+    api = Api()
+    await create(api, CreateShipment(ORDER, ADDRESS, "standard", 2))
+
+    async def label(parcel_id: str, shipment_id: str, format: str) -> bytes:
+        return f"{shipment_id} as {format}".encode()
+
+    api.carriers.named("sandbox-post").label = label
+    await api.call("get_shipment_label", route={"parcel_id": ORDER}, query={"format": "zpl"})
+    [blob] = api.blobs.blobs.values()
+    assert blob.content == b"shp-ord-1 as zpl"

@@ -59,3 +59,14 @@ def test_a_count_that_is_none_is_refused_by_name(text):
 def test_an_unknown_choice_is_refused_with_the_known_ones(name):
     with pytest.raises(InvalidSetting, match=rf"^{name}: must be one of .*, not 'nonsense'"):
         read_settings({name: "nonsense"})
+
+
+def test_the_shops_address_is_read_in_five_parts():
+    found = read_settings({"ORDERFLOW_SHOP_ADDRESS": "Tea Ltd; 2 High Street; Leeds ; LS1 1AA; GB"})
+    assert found.shop_address == ("Tea Ltd", "2 High Street", "Leeds", "LS1 1AA", "GB")
+
+
+@pytest.mark.parametrize("text", ["Tea Ltd", "a;b;c;d;", "a;b;c;d;gb", "a;b;c;d;GBR", "a;b;c;d;GB;f"])
+def test_an_address_that_is_none_is_refused_by_name(text):
+    with pytest.raises(InvalidSetting, match=r"^ORDERFLOW_SHOP_ADDRESS: "):
+        read_settings({"ORDERFLOW_SHOP_ADDRESS": text})

@@ -20,6 +20,7 @@ from services.shipping.carrier import Carrier, Parcel
 from services.shipping.decider import SHIPMENTS, RecordCreate
 from services.shipping.events import CancelStarted
 from services.shipping.handlers import NoCarrierNow, handle_command
+from services.shipping.label import LabelFormat
 from services.shipping.messages import (
     Address,
     CancelShipment,
@@ -108,6 +109,9 @@ class StrictCarrier(Carrier):
 
     async def track(self, parcel_id: str, shipment_id: str) -> Sequence[News]:
         return []
+
+    async def label(self, parcel_id: str, shipment_id: str, format: LabelFormat) -> bytes | None:
+        return None
 
 
 def command(name: str) -> Envelope:

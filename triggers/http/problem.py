@@ -30,6 +30,7 @@ STATUS = {
     "card_expired": HTTPStatus.UNPROCESSABLE_ENTITY,
     "unknown_provider": HTTPStatus.NOT_FOUND,
     "shipment_not_found": HTTPStatus.NOT_FOUND,
+    "no_label": HTTPStatus.CONFLICT,
     "unknown_carrier": HTTPStatus.NOT_FOUND,
     "unknown_parcel": HTTPStatus.NOT_FOUND,
     "preferences_not_found": HTTPStatus.NOT_FOUND,

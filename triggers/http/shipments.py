@@ -9,6 +9,7 @@ from urllib.parse import urlsplit
 import azure.durable_functions as df
 import azure.functions as func
 
+from core.blobs import Blobs
 from core.bus import Bus
 from core.card_numbers import card_number_in
 from core.clock import Clock
@@ -18,7 +19,11 @@ from core.documents import Documents
 from core.envelope import check_command, from_object, to_json, to_message
 from core.signatures import BadSignature
 from core.telemetry import log
+from services.shipping.calls import Carriers
 from services.shipping.carrier import Notice, Webhooks
+from services.shipping.label import FORMATS
+from services.shipping.labels import label_url
+from services.shipping.messages import Address
 from services.shipping.views import read_shipment
 from services.shipping.webhooks import find_parcel, track_parcel
 from triggers.http.bodies import MAX_BODY_BYTES, card_number_refused, path_identifier
@@ -41,12 +46,25 @@ class UnknownParcel(Rejection):
         super().__init__("unknown_parcel", "there is no parcel with this shipment_id (yet)")
 
 
-def blueprint(documents: Documents, bus: Bus, clock: Clock, webhooks: Sequence[Webhooks]) -> df.Blueprint:
+def blueprint(
+    documents: Documents,
+    bus: Bus,
+    blobs: Blobs,
+    carriers: Carriers,
+    webhooks: Sequence[Webhooks],
+    shop: Address,
+) -> df.Blueprint:
+    """`shop` is where parcels come from, and go back to."""
     bp = df.Blueprint()
+    clock = carriers.clock
 
     @bp.route(route="shipments/{parcel_id}", methods=["GET"])
     async def get_shipment(req: func.HttpRequest) -> func.HttpResponse:
         return await answering(lambda: _get(documents, req))
+
+    @bp.route(route="shipments/{parcel_id}/label", methods=["GET"])
+    async def get_shipment_label(req: func.HttpRequest) -> func.HttpResponse:
+        return await answering(lambda: _label(documents, blobs, carriers, shop, req))
 
     # Anonymous: the signature says who it is from, and the carrier has no key of the functions host.
     @bp.route(route="webhooks/shipping/{carrier}", methods=["POST"], auth_level=func.AuthLevel.ANONYMOUS)
@@ -58,6 +76,28 @@ def blueprint(documents: Documents, bus: Bus, clock: Clock, webhooks: Sequence[W
 
 async def _get(documents: Documents, req: func.HttpRequest) -> func.HttpResponse:
     return answer(await read_shipment(documents, path_identifier(req, "parcel_id")))
+
+
+async def _label(
+    documents: Documents, blobs: Blobs, carriers: Carriers, shop: Address, req: func.HttpRequest
+) -> func.HttpResponse:
+    """302 to the label; who asks for JSON is told where it is, and until when."""
+    parcel_id = path_identifier(req, "parcel_id")
+    asked = req.params.get("format", "pdf")
+    format = next((each for each in FORMATS if each == asked), None)
+    if format is None:
+        raise BadRequest([FieldError("format", f"must be {' or '.join(FORMATS)}")])
+    found = await label_url(documents, blobs, carriers, shop, parcel_id, format)
+    if "application/json" in req.headers.get("Accept", ""):
+        return answer(
+            {
+                "url": found.url,
+                "content_type": found.content_type,
+                "expires_at": found.expires_at.isoformat(),
+            }
+        )
+    headers = {"Location": found.url, "Cache-Control": "no-store"}
+    return func.HttpResponse(status_code=HTTPStatus.FOUND, headers=headers)
 
 
 async def _take(
