@@ -25,7 +25,7 @@ def test_every_setting_and_channel_is_on_the_page_and_every_one_of_the_page_is_r
     read = set(re.findall(r'"(ORDERFLOW_\w+)"', source))
     suffixes = {f"ORDERFLOW_SMTP{suffix}" for suffix in re.findall(r"`(_[A-Z]+)`", PAGE)}
     named = set(re.findall(r"ORDERFLOW_\w+", PAGE)) | suffixes
-    assert named - {"ORDERFLOW_GATEWAY_TIMEOUT_SECONDS"} == read
+    assert named - {"ORDERFLOW_SENDER_TIMEOUT_SECONDS"} == read
     assert all(f"| `{channel}` |" in PAGE for channel in (settings.OUTBOX, *settings.SERVED_BY))
 
 
