@@ -141,7 +141,7 @@ def test_every_setting_of_the_app_is_found_by_asking_its_reader() -> None:
     assert {"ORDERFLOW_ADAPTERS", "ORDERFLOW_STEP_TIMEOUT_SECONDS", "ORDERFLOW_LOG_LEVEL"} <= KNOWN
     root = Path(__file__).parents[2]
     readme = (root / "README.md").read_text()
-    # Those of one channel, and of the calls to the outside, are on pages that their own tests hold to be complete.
+    # Those of one channel, and of the outside calls, are on pages that their own tests hold to be complete.
     elsewhere = names_read_by(of_notifications) - names_read_by(read_settings)
     elsewhere |= {name for name in KNOWN if re.match("ORDERFLOW_(GATEWAY|CARRIER|SENDER)_", name)}
     assert [name for name in KNOWN - elsewhere if f"`{name}`" not in readme] == []

@@ -21,7 +21,7 @@ async def test_an_operator_starts_a_saga_that_is_gone() -> None:
 
 
 async def test_health_answers() -> None:
-    assert content(await Api().call("get_health")) == {"status": "ok"}
+    assert content(await Api().call("get_health")) == {"status": "ok", "outside": []}
 
 
 async def test_stock_is_set_and_shown() -> None:
