@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import base64
 import logging
 import sqlite3
@@ -42,7 +43,9 @@ _log = logging.getLogger(__name__)
 
 
 class CosmosServer(HttpSockets):
-    """`key` is the account's, in base64. `clock` is the one that the dates of requests are compared with."""
+    """`key` is the account's, in base64. `clock` is the one that the dates of requests are compared with.
+    `body_s`: how long a request's body may take to come.
+    """
 
     def __init__(
         self,
@@ -50,6 +53,8 @@ class CosmosServer(HttpSockets):
         key: str,
         clock: Clock | None = None,
         metrics: Metrics | None = None,
+        *,
+        body_s: float = 30.0,
     ) -> None:
         super().__init__(self._answer, _MAX_BODY_BYTES)
         self._documents = documents
@@ -57,6 +62,7 @@ class CosmosServer(HttpSockets):
         self._clock = clock or SystemClock()
         self._metrics = metrics or Metrics()
         self._places = Places(documents.catalog)
+        self._body_s = body_s
 
     async def _answer(self, request: web.BaseRequest) -> web.StreamResponse:
         activity = request.headers.get("x-ms-activity-id") or str(uuid.uuid4())
@@ -64,7 +70,7 @@ class CosmosServer(HttpSockets):
         asked = Request(request.method, path, request.headers, b"", request.host)
         try:
             if request.body_exists:
-                asked = asked._replace(body=await request.read())
+                asked = asked._replace(body=await self._body(request))
             answer = await self._serve(asked)
         except Refusal as refusal:
             answer = error_answer(refusal, activity)
@@ -86,6 +92,13 @@ class CosmosServer(HttpSockets):
             headers["content-type"] = "application/json"
         metering.count(self._metrics, asked, request.raw_headers, answer)
         return web.Response(status=answer.status, body=answer.body or None, headers=headers)
+
+    async def _body(self, request: web.BaseRequest) -> bytes:
+        try:
+            async with asyncio.timeout(self._body_s):
+                return await request.read()
+        except TimeoutError:
+            raise Refusal(408, f"The body did not come within {self._body_s:g} s.") from None
 
     async def _serve(self, request: Request) -> Answer:
         target = parse(request.path)
