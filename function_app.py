@@ -47,6 +47,7 @@ from triggers.http import inventory_imports as imports_api
 from triggers.http import notification_preferences as preferences_api
 from triggers.http import notification_templates as templates_api
 from triggers.http import notifications as notifications_api
+from triggers.http import openapi as openapi_api
 from triggers.http import order_changes as changes_api
 from triggers.http import orders as orders_api
 from triggers.http import payment_methods as payment_methods_api
@@ -125,6 +126,28 @@ notifier = Notifier(
 outside_policies = (gateway_policy, *carrier_policies.values(), *sender_policies.values())
 observe(outside_policies, get_meter("orderflow"))
 
+routes = [
+    route
+    for module in (
+        audit_api,
+        changes_api,
+        health,
+        imports_api,
+        inventory_api,
+        notifications_api,
+        openapi_api,
+        operations,
+        orders_api,
+        payment_methods_api,
+        payments_api,
+        preferences_api,
+        returns_api,
+        shipments_api,
+        templates_api,
+    )
+    for route in module.ROUTES
+]
+
 app = df.DFApp()
 for blueprint in (
     orchestrators.blueprint(),
@@ -142,6 +165,7 @@ for blueprint in (
     ),
     operations.blueprint(orders, policy, (ORDER_LIST, STOCK_LEVELS)),
     audit_api.blueprint(documents),
+    openapi_api.blueprint(routes),
     health.blueprint(outside_policies),
     order_messages.blueprint(orders, bus),
     service_events.blueprint(orders, bus),

@@ -26,6 +26,7 @@ from triggers.http import (
     health,
     inventory,
     inventory_imports,
+    openapi,
     operations,
     order_changes,
     orders,
@@ -83,6 +84,7 @@ class Api:
             operations.blueprint(self.orders, POLICY, (ORDER_LIST, STOCK_LEVELS)),
             returns.blueprint(self.orders, ReturnSagas(POLICY, RETURNS), 30 * 86400.0),
             audit.blueprint(self.documents),
+            openapi.blueprint((*orders.ROUTES, *openapi.ROUTES)),
             health.blueprint(outside),
         ):
             app.register_functions(blueprint)

@@ -7,8 +7,25 @@ from core.documents import BadDocumentRequest, Documents
 from services.audit.trail import CHAINS, read_trail
 from triggers.http.bodies import page_limit, path_identifier
 from triggers.http.problem import BadRequest, FieldError, answer, answering
+from triggers.http.routes import CONTINUATION, Route, limit, query
 
 MAX_ENTRIES = 1000
+
+
+ROUTES = (
+    Route(
+        "GET",
+        "audit/{stream}",
+        "get_audit_trail",
+        "what was asked and what came of it, verified",
+        errors=(404,),
+        parameters=(
+            query("chain", "which of its chains", {"type": "string", "enum": [*CHAINS], "default": "orders"}),
+            limit(MAX_ENTRIES, 100),
+            CONTINUATION,
+        ),
+    ),
+)
 
 
 def blueprint(documents: Documents) -> df.Blueprint:

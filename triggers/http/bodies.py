@@ -7,13 +7,16 @@ from http import HTTPStatus
 from typing import Annotated, Any
 
 import azure.functions as func
-from pydantic import AfterValidator, BaseModel, ConfigDict, StringConstraints, ValidationError
+from pydantic import AfterValidator, BaseModel, ConfigDict, StringConstraints, ValidationError, WithJsonSchema
 
 from core.card_numbers import RULE, SKU, card_number_in, holds_card_number, may_hold_card_number
 from triggers.http.problem import BadRequest, FieldError
 
 MAX_BODY_BYTES = 1024 * 1024
 MAX_ERRORS = 20
+
+ID_PATTERN = r"^[^/\\#?\u0000-\u001f\u007f-\u009f]+$"
+"""As JSON Schema spells the characters of an id (ECMA-262)."""
 
 _ID = re.compile(r"[^/\\#?\x00-\x1f\x7f-\x9f]{1,64}")
 _KEY = re.compile(r"[\x21-\x7e](?:[\x20-\x7e]{0,126}[\x21-\x7e])?")
@@ -38,7 +41,11 @@ def text(value: str) -> str:
     return value
 
 
-type Identifier = Annotated[str, AfterValidator(identifier)]
+type Identifier = Annotated[
+    str,
+    AfterValidator(identifier),
+    WithJsonSchema({"type": "string", "minLength": 1, "maxLength": 64, "pattern": ID_PATTERN}),
+]
 type Text = Annotated[str, StringConstraints(max_length=200), AfterValidator(text)]
 
 

@@ -7,6 +7,9 @@ import azure.functions as func
 
 from core.outside_policy import OutsidePolicy
 from triggers.http.problem import answer
+from triggers.http.routes import Route
+
+ROUTES = (Route("GET", "health", "get_health", "whether this instance serves", anonymous=True),)
 
 
 def blueprint(policies: Sequence[OutsidePolicy] = ()) -> df.Blueprint:

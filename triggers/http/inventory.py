@@ -17,6 +17,7 @@ from services.inventory.stock import MAX_ON_HAND, read_stock
 from services.inventory.stock_levels import list_levels
 from triggers.http.bodies import Body, Text, idempotency_key, page_limit, path_identifier, read_body
 from triggers.http.problem import BadRequest, FieldError, answer, answering
+from triggers.http.routes import CONTINUATION, IDEMPOTENCY_KEY, Route, limit, query
 
 
 def _not_zero(value: int) -> int:
@@ -57,6 +58,73 @@ class TakeStock(Body):
 class SetThreshold(Body):
     threshold: Annotated[int, Field(ge=0, le=MAX_ON_HAND)]
     margin: Annotated[int, Field(ge=1, le=MAX_ON_HAND)] = 1
+
+
+ROUTES = (
+    Route(
+        "GET",
+        "inventory",
+        "list_inventory",
+        "the stock levels by SKU",
+        parameters=(
+            query("low", "those that run low", {"type": "boolean", "default": False}),
+            limit(),
+            CONTINUATION,
+        ),
+    ),
+    Route("PUT", "inventory/{sku}", "put_inventory", "set what is on hand", errors=(409,), body=SetOnHand),
+    Route("GET", "inventory/{sku}", "get_inventory", "the stock of a SKU", errors=(404,)),
+    Route(
+        "POST",
+        "inventory/{sku}/receipts",
+        "receive_inventory",
+        "goods came in",
+        errors=(404, 409),
+        parameters=(IDEMPOTENCY_KEY,),
+        body=Receive,
+    ),
+    Route(
+        "POST",
+        "inventory/{sku}/adjustments",
+        "adjust_inventory",
+        "so many more or fewer",
+        errors=(404, 409),
+        parameters=(IDEMPOTENCY_KEY,),
+        body=Adjust,
+    ),
+    Route(
+        "POST",
+        "inventory/{sku}/counts",
+        "count_inventory",
+        "a stock-take",
+        errors=(404, 409),
+        parameters=(IDEMPOTENCY_KEY,),
+        body=TakeStock,
+    ),
+    Route(
+        "GET",
+        "inventory/{sku}/ledger",
+        "get_inventory_ledger",
+        "what changed the number on hand",
+        errors=(404,),
+        parameters=(limit(), CONTINUATION),
+    ),
+    Route(
+        "PUT",
+        "inventory/{sku}/threshold",
+        "put_inventory_threshold",
+        "when it counts as low",
+        errors=(404,),
+        body=SetThreshold,
+    ),
+    Route(
+        "DELETE",
+        "inventory/{sku}/threshold",
+        "delete_inventory_threshold",
+        "it never counts as low",
+        errors=(404,),
+    ),
+)
 
 
 def blueprint(documents: Documents, clock: Clock) -> df.Blueprint:

@@ -1,5 +1,6 @@
 """Stock from a CSV file."""
 
+from dataclasses import replace
 from http import HTTPStatus
 
 import azure.durable_functions as df
@@ -12,9 +13,27 @@ from services.inventory.csv_rows import MAX_BYTES, InvalidFile, parse
 from services.inventory.imports import accept, links, report
 from triggers.http.bodies import idempotency_key, identifier, path_identifier, text
 from triggers.http.problem import BadRequest, FieldError, answer, answering
+from triggers.http.routes import IDEMPOTENCY_KEY, Route
 
 MAX_REFERENCE = 200
 """As of every text in a body."""
+
+
+ROUTES = (
+    Route(
+        "POST",
+        "inventory/imports",
+        "import_inventory",
+        "stock from a CSV file, booked in the background",
+        (202,),
+        (409, 415),
+        parameters=(replace(IDEMPOTENCY_KEY, required=False),),
+        media="text/csv",
+    ),
+    Route(
+        "GET", "inventory/imports/{import_id}", "get_inventory_import", "how far an import is", errors=(404,)
+    ),
+)
 
 
 def blueprint(documents: Documents, bus: Bus, clock: Clock) -> df.Blueprint:

@@ -20,6 +20,7 @@ from services.notifications.profile import DEFAULT_SWITCHES, Profile, PushSubscr
 from services.notifications.rendering import is_locale
 from triggers.http.bodies import Body, path_identifier, read_body
 from triggers.http.problem import answer, answering
+from triggers.http.routes import Parameter, Route
 
 MAX_PUSH_SUBSCRIPTIONS = 10
 
@@ -120,15 +121,49 @@ class Preferences(Body):
         )
 
 
+ROUTE = "customers/{customer_id}/notification-preferences"
+TOKEN = Parameter("token", "path", "of the link", {"type": "string"}, required=True)
+
+ROUTES = (
+    Route("GET", ROUTE, "get_notification_preferences", "how a customer is told", errors=(404,)),
+    Route(
+        "PUT",
+        ROUTE,
+        "put_notification_preferences",
+        "set how a customer is told",
+        errors=(412,),
+        parameters=(Parameter("If-Match", "header", "the ETag of what was read"),),
+        body=Preferences,
+    ),
+    Route(
+        "GET",
+        "unsubscribe/{token}",
+        "show_unsubscribe",
+        "the page of an unsubscribe link",
+        parameters=(TOKEN,),
+        html=True,
+        anonymous=True,
+    ),
+    Route(
+        "POST",
+        "unsubscribe/{token}",
+        "unsubscribe",
+        "switch it off",
+        parameters=(TOKEN,),
+        html=True,
+        anonymous=True,
+    ),
+)
+
+
 def blueprint(documents: Documents, clock: Clock, unsubscribe_key: bytes) -> df.Blueprint:
     bp = df.Blueprint()
-    route = "customers/{customer_id}/notification-preferences"
 
-    @bp.route(route=route, methods=["GET"])
+    @bp.route(route=ROUTE, methods=["GET"])
     async def get_notification_preferences(req: func.HttpRequest) -> func.HttpResponse:
         return await answering(lambda: _get(documents, req))
 
-    @bp.route(route=route, methods=["PUT"])
+    @bp.route(route=ROUTE, methods=["PUT"])
     async def put_notification_preferences(req: func.HttpRequest) -> func.HttpResponse:
         return await answering(lambda: _put(documents, req))
 

@@ -33,6 +33,7 @@ from services.notifications.templates import (
 )
 from triggers.http.bodies import Body, read_body, whole_number
 from triggers.http.problem import BadRequest, FieldError, answer, answering
+from triggers.http.routes import Parameter, Route, query
 
 SAMPLE_URL = "https://shop.example/unsubscribe"
 MAX_VERSION = 999_999
@@ -63,27 +64,59 @@ class Preview(Body):
     parameters: Annotated[dict[str, Value], Field(default_factory=dict)]
 
 
+ROUTE = "notification-templates/{kind}/{channel}/{locale}"
+NAMED = (
+    Parameter("kind", "path", "", {"type": "string", "enum": [*KINDS]}, required=True),
+    Parameter("channel", "path", "", {"type": "string", "enum": [*CHANNELS]}, required=True),
+    Parameter("locale", "path", "a language tag, as en or de-AT", {"type": "string"}, required=True),
+)
+
+ROUTES = (
+    Route("GET", "notification-templates", "list_notification_kinds", "what can be told of"),
+    Route(
+        "GET",
+        ROUTE,
+        "get_notification_template",
+        "the one that is in use",
+        errors=(404,),
+        parameters=(*NAMED, query("version", "that one instead", {"type": "integer", "minimum": 0})),
+    ),
+    Route(
+        "PUT", ROUTE, "put_notification_template", "replace it", errors=(404,), parameters=NAMED, body=Sources
+    ),
+    Route("DELETE", ROUTE, "withdraw_notification_template", "withdraw it", errors=(404,), parameters=NAMED),
+    Route(
+        "POST",
+        f"{ROUTE}/preview",
+        "preview_notification_template",
+        "render it, and send nothing",
+        errors=(404,),
+        parameters=NAMED,
+        body=Preview,
+    ),
+)
+
+
 def blueprint(documents: Documents, clock: Clock) -> df.Blueprint:
     bp = df.Blueprint()
-    route = "notification-templates/{kind}/{channel}/{locale}"
 
     @bp.route(route="notification-templates", methods=["GET"])
     async def list_notification_kinds(req: func.HttpRequest) -> func.HttpResponse:
         return await answering(_list)
 
-    @bp.route(route=route, methods=["GET"])
+    @bp.route(route=ROUTE, methods=["GET"])
     async def get_notification_template(req: func.HttpRequest) -> func.HttpResponse:
         return await answering(lambda: _get(documents, req))
 
-    @bp.route(route=route, methods=["PUT"])
+    @bp.route(route=ROUTE, methods=["PUT"])
     async def put_notification_template(req: func.HttpRequest) -> func.HttpResponse:
         return await answering(lambda: _put(documents, clock, req))
 
-    @bp.route(route=route, methods=["DELETE"])
+    @bp.route(route=ROUTE, methods=["DELETE"])
     async def withdraw_notification_template(req: func.HttpRequest) -> func.HttpResponse:
         return await answering(lambda: _withdraw(documents, req))
 
-    @bp.route(route=f"{route}/preview", methods=["POST"])
+    @bp.route(route=f"{ROUTE}/preview", methods=["POST"])
     async def preview_notification_template(req: func.HttpRequest) -> func.HttpResponse:
         return await answering(lambda: _preview(documents, req))
 

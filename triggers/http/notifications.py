@@ -16,6 +16,7 @@ from services.notifications.telling import Notifier
 from services.notifications.views import NotificationNotFound, read_notification, read_notifications
 from triggers.http.bodies import MAX_BODY_BYTES, query_identifier, whole_number
 from triggers.http.problem import BadRequest, FieldError, answer, answering
+from triggers.http.routes import IDENTIFIER, Parameter, Route, limit, query
 
 MAX_OUTBOX = 100
 MAX_PAGE = 100
@@ -37,6 +38,46 @@ class ReportNotTrusted(Rejection):
 class NoOutbox(Rejection):
     def __init__(self) -> None:
         super().__init__("no_outbox", "there is an outbox only with ORDERFLOW_NOTIFICATION_CHANNELS=outbox")
+
+
+ROUTES = (
+    Route(
+        "GET",
+        "notifications",
+        "list_notifications",
+        "of an order or of a SKU",
+        parameters=(
+            query("order_id", "of this order", IDENTIFIER),
+            query("sku", "of this SKU", IDENTIFIER),
+        ),
+    ),
+    Route(
+        "GET",
+        "notifications/{id}",
+        "get_notification",
+        "one, with its attempts",
+        errors=(404,),
+        parameters=(Parameter("id", "path", "", {**IDENTIFIER, "maxLength": 250}, required=True),),
+    ),
+    Route(
+        "POST",
+        "webhooks/notifications/event-grid",
+        "take_delivery_reports",
+        "for Event Grid, with its key",
+        errors=(403,),
+        parameters=(query("key", "of the subscription"),),
+        media="application/json",
+        anonymous=True,
+    ),
+    Route(
+        "GET",
+        "development/outbox",
+        "get_outbox",
+        "what would have been sent",
+        errors=(404,),
+        parameters=(limit(MAX_OUTBOX),),
+    ),
+)
 
 
 def blueprint(

@@ -17,6 +17,7 @@ from services.orders.state import TERMINAL
 from services.orders.views import read_order
 from triggers.http.bodies import path_identifier
 from triggers.http.problem import BadRequest, FieldError, answer, answering
+from triggers.http.routes import CONTINUATION, Route
 from triggers.sagas import raise_event, start
 
 
@@ -28,6 +29,26 @@ class OrderEnded(Rejection):
 class UnknownProjection(Rejection):
     def __init__(self, known: Sequence[str]) -> None:
         super().__init__("unknown_projection", f"there is no such projection, only {', '.join(known)}")
+
+
+ROUTES = (
+    Route(
+        "POST",
+        "operations/orders/{order_id}/retry",
+        "retry_order",
+        "try an undo that does not succeed again, now",
+        (202,),
+        (404, 409),
+    ),
+    Route(
+        "POST",
+        "operations/projections/{name}/rebuild",
+        "rebuild_projection",
+        "repair one page of a read model",
+        errors=(404,),
+        parameters=(CONTINUATION,),
+    ),
+)
 
 
 def blueprint(orders: Orders, policy: Policy, read_models: Sequence[ReadModel]) -> df.Blueprint:

@@ -14,6 +14,28 @@ from triggers.http.bodies import idempotency_key, path_identifier, read_body
 from triggers.http.order_requests import Address, ReplaceLines
 from triggers.http.orders import etag, trace, wake
 from triggers.http.problem import answer, answering
+from triggers.http.routes import IDEMPOTENCY_KEY, Route
+
+ROUTES = (
+    Route(
+        "PUT",
+        "orders/{order_id}/address",
+        "put_order_address",
+        "change where an order goes, before it is shipped",
+        errors=(404, 409),
+        body=Address,
+    ),
+    Route(
+        "POST",
+        "orders/{order_id}/replacement",
+        "replace_order",
+        "put an order with other lines in its place",
+        (202,),
+        (404, 409),
+        parameters=(IDEMPOTENCY_KEY,),
+        body=ReplaceLines,
+    ),
+)
 
 
 def blueprint(orders: Orders) -> df.Blueprint:

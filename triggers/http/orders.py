@@ -26,6 +26,16 @@ from triggers.http.bodies import (
 )
 from triggers.http.order_requests import CancelOrder, PlaceOrder
 from triggers.http.problem import BadRequest, FieldError, answer, answering
+from triggers.http.routes import (
+    CONTINUATION,
+    IDEMPOTENCY_KEY,
+    IDENTIFIER,
+    TIME,
+    Parameter,
+    Route,
+    limit,
+    query,
+)
 from triggers.sagas import SagaUnreachable, is_active, start
 
 LONGEST_WAIT_S = 30
@@ -38,6 +48,69 @@ STATUSES = frozenset(get_args(Status.__value__)) - {"none", "shipping_created"}
 """What a client can see: `shipping_created` is in one batch with `completed`."""
 
 logger = logging.getLogger("orderflow.http.orders")
+
+
+ROUTES = (
+    Route(
+        "POST",
+        "orders",
+        "place_order",
+        "place an order",
+        (202,),
+        parameters=(IDEMPOTENCY_KEY,),
+        body=PlaceOrder,
+    ),
+    Route(
+        "GET",
+        "orders",
+        "list_orders",
+        "orders, newest first; one filter at least",
+        parameters=(
+            query("customer_id", "of this customer", IDENTIFIER),
+            query("status", "that have this status", {"type": "string", "enum": [*sorted(STATUSES)]}),
+            query("sku", "with a line of this SKU", IDENTIFIER),
+            query("from", "placed then or later", TIME),
+            query("to", "placed before then", TIME),
+            limit(),
+            CONTINUATION,
+        ),
+    ),
+    Route(
+        "GET",
+        "orders/{order_id}",
+        "get_order",
+        "an order, as it is or as it was",
+        (200, 304),
+        (404,),
+        parameters=(
+            query("at", "as it was then", TIME),
+            query(
+                "wait",
+                "seconds to wait for the next change",
+                {"type": "integer", "minimum": 0, "maximum": LONGEST_WAIT_S},
+            ),
+            Parameter("If-None-Match", "header", "ETags that the client has"),
+        ),
+    ),
+    Route(
+        "GET",
+        "orders/{order_id}/history",
+        "get_order_history",
+        "what happened to an order",
+        errors=(404,),
+        parameters=(limit(HISTORY_EVENTS, 100), CONTINUATION),
+    ),
+    Route(
+        "POST",
+        "orders/{order_id}/cancel",
+        "cancel_order_request",
+        "cancel an order before it is shipped",
+        (202,),
+        (404, 409),
+        body=CancelOrder,
+        body_required=False,
+    ),
+)
 
 
 def blueprint(orders: Orders, policy: Policy) -> df.Blueprint:

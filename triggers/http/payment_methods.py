@@ -14,6 +14,7 @@ from services.payments.calls import Outside
 from services.payments.gateway import PaymentGateway
 from triggers.http.bodies import Body, path_identifier, read_body
 from triggers.http.problem import answer, answering
+from triggers.http.routes import Route
 
 LIST = "customers/{customer_id}/payment-methods"
 ONE = LIST + "/{method_id}"
@@ -22,6 +23,15 @@ ONE = LIST + "/{method_id}"
 class AddMethod(Body):
     token: Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9._:-]{1,128}$")]
     default: bool = False
+
+
+ROUTES = (
+    Route("POST", LIST, "add_payment_method", "keep a card by its token", (200, 201), (409,), body=AddMethod),
+    Route("GET", LIST, "list_payment_methods", "the cards that a customer keeps on file"),
+    Route("DELETE", ONE, "remove_payment_method", "forget a card", (204,), (404,)),
+    Route("POST", f"{ONE}/default", "set_default_payment_method", "use it by default", errors=(404,)),
+    Route("POST", f"{ONE}/expire", "expire_payment_method", "it is no longer valid", errors=(404,)),
+)
 
 
 def blueprint(documents: Documents, gateway: PaymentGateway, clock: Clock, timeout_s: float) -> df.Blueprint:

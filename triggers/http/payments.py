@@ -23,6 +23,7 @@ from services.payments.views import read_payment
 from services.payments.webhooks import check_charge
 from triggers.http.bodies import MAX_BODY_BYTES, card_number_refused, path_identifier
 from triggers.http.problem import BadRequest, FieldError, answer, answering
+from triggers.http.routes import CONTINUATION, Route, query
 
 QUEUE = "payments"
 
@@ -32,6 +33,31 @@ logger = logging.getLogger("orderflow.http.payments")
 class UnknownProvider(Rejection):
     def __init__(self, provider: str) -> None:
         super().__init__("unknown_provider", f"webhooks are taken from {provider} only")
+
+
+ROUTES = (
+    Route("GET", "payments/{order_id}", "get_payment", "what was charged and given back", errors=(404,)),
+    Route(
+        "GET",
+        "operations/payments/differences",
+        "list_payment_differences",
+        "where gateway and payments disagree",
+        parameters=(
+            query("day", "when the money moved, UTC", {"type": "string", "format": "date"}),
+            CONTINUATION,
+        ),
+    ),
+    Route(
+        "POST",
+        "webhooks/payments/{provider}",
+        "take_payment_webhook",
+        "for the payment gateway, signed",
+        (200, 202),
+        (401, 404),
+        media="application/json",
+        anonymous=True,
+    ),
+)
 
 
 def blueprint(documents: Documents, bus: Bus, clock: Clock, webhooks: Webhooks) -> df.Blueprint:

@@ -17,14 +17,70 @@ from triggers.http.bodies import idempotency_key, path_identifier, read_body
 from triggers.http.orders import trace
 from triggers.http.problem import answer, answering
 from triggers.http.return_requests import ByHand, InspectGoods, ReturnGoods, WithReason
+from triggers.http.routes import IDEMPOTENCY_KEY, Route
 from triggers.sagas import ReturnSagas, SagaUnreachable
 
 OPERATOR = "operator"
+OPERATIONS = "operations/returns/{return_id}"
 
 type Ask = Callable[[func.HttpRequest, str], c.ReturnCommand]
 """The command that a request makes of a return."""
 
 logger = logging.getLogger("orderflow.http.returns")
+
+
+ROUTES = (
+    Route(
+        "POST",
+        "orders/{order_id}/returns",
+        "request_return",
+        "ask to send goods back",
+        (202,),
+        (404, 409),
+        parameters=(IDEMPOTENCY_KEY,),
+        body=ReturnGoods,
+    ),
+    Route("GET", "orders/{order_id}/returns", "list_returns", "the returns of an order", errors=(404,)),
+    Route("GET", "returns/{return_id}", "get_return", "a return", errors=(404,)),
+    Route(
+        "POST",
+        "returns/{return_id}/cancel",
+        "cancel_return_request",
+        "cancel a return before its parcel is back",
+        (202,),
+        (404, 409),
+    ),
+    Route("POST", f"{OPERATIONS}/approve", "approve_return", "approve a return", (202,), (404, 409)),
+    Route(
+        "POST",
+        f"{OPERATIONS}/reject",
+        "reject_return",
+        "reject a return",
+        (202,),
+        (404, 409),
+        body=WithReason,
+    ),
+    Route("POST", f"{OPERATIONS}/received", "receive_return", "its parcel is back", (202,), (404, 409)),
+    Route(
+        "POST",
+        f"{OPERATIONS}/inspection",
+        "inspect_return",
+        "what was found in the parcel",
+        (202,),
+        (404, 409),
+        body=InspectGoods,
+    ),
+    Route(
+        "POST",
+        f"{OPERATIONS}/settle",
+        "settle_return",
+        "it was settled by hand",
+        (202,),
+        (404, 409),
+        body=ByHand,
+    ),
+    Route("POST", f"{OPERATIONS}/retry", "retry_return", "try its step again, now", (202,), (404, 409)),
+)
 
 
 def blueprint(orders: Orders, sagas: ReturnSagas, window_s: float) -> df.Blueprint:
@@ -57,15 +113,14 @@ def blueprint(orders: Orders, sagas: ReturnSagas, window_s: float) -> df.Bluepri
         handle.__name__ = name
         bp.route(route=route, methods=["POST"])(bp.durable_client_input(client_name="client")(handle))
 
-    operations = "operations/returns/{return_id}"
     step("cancel_return_request", "returns/{return_id}/cancel", _cancel, "customer", lambda _: CANCEL_EVENT)
-    step("approve_return", f"{operations}/approve", _approve, OPERATOR, _at("approval"), APPROVED)
-    step("reject_return", f"{operations}/reject", _reject, OPERATOR, _at("approval"), REJECTED)
-    step("receive_return", f"{operations}/received", _receive, OPERATOR, _at("parcel"), RECEIVED)
-    step("inspect_return", f"{operations}/inspection", _inspect, OPERATOR, _at("inspection"), INSPECTED)
-    step("settle_return", f"{operations}/settle", _settle, OPERATOR, lambda _: OPERATOR_EVENT)
+    step("approve_return", f"{OPERATIONS}/approve", _approve, OPERATOR, _at("approval"), APPROVED)
+    step("reject_return", f"{OPERATIONS}/reject", _reject, OPERATOR, _at("approval"), REJECTED)
+    step("receive_return", f"{OPERATIONS}/received", _receive, OPERATOR, _at("parcel"), RECEIVED)
+    step("inspect_return", f"{OPERATIONS}/inspection", _inspect, OPERATOR, _at("inspection"), INSPECTED)
+    step("settle_return", f"{OPERATIONS}/settle", _settle, OPERATOR, lambda _: OPERATOR_EVENT)
 
-    @bp.route(route="operations/returns/{return_id}/retry", methods=["POST"])
+    @bp.route(route=f"{OPERATIONS}/retry", methods=["POST"])
     @bp.durable_client_input(client_name="client")
     async def retry_return(req: func.HttpRequest, client: df.DurableOrchestrationClient) -> func.HttpResponse:
         return await answering(lambda: _retry(orders, sagas, client, req))

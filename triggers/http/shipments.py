@@ -28,6 +28,7 @@ from services.shipping.views import read_shipment
 from services.shipping.webhooks import find_parcel, track_parcel
 from triggers.http.bodies import MAX_BODY_BYTES, card_number_refused, path_identifier
 from triggers.http.problem import BadRequest, FieldError, answer, answering
+from triggers.http.routes import Route, query
 
 QUEUE = "shipping"
 
@@ -44,6 +45,30 @@ class UnknownParcel(Rejection):
 
     def __init__(self) -> None:
         super().__init__("unknown_parcel", "there is no parcel with this shipment_id (yet)")
+
+
+ROUTES = (
+    Route("GET", "shipments/{parcel_id}", "get_shipment", "where a parcel is", errors=(404,)),
+    Route(
+        "GET",
+        "shipments/{parcel_id}/label",
+        "get_shipment_label",
+        "its label: where it is, as JSON or by a redirect",
+        (200, 302),
+        (404, 409),
+        parameters=(query("format", "of the label", {"type": "string", "enum": [*FORMATS]}),),
+    ),
+    Route(
+        "POST",
+        "webhooks/shipping/{carrier}",
+        "take_shipping_webhook",
+        "for the carrier, signed",
+        (200, 202),
+        (401, 404),
+        media="application/json",
+        anonymous=True,
+    ),
+)
 
 
 def blueprint(

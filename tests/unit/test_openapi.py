@@ -1,0 +1,84 @@
+"""The OpenAPI document: every route of the app, once, and nothing else."""
+
+import re
+from typing import Any
+
+import orjson
+import pytest
+
+from tests.simulated import orderflow
+from tests.unit.http_support import Api, content
+from triggers.http import openapi, orders
+from triggers.http.bodies import ID_PATTERN, identifier
+from triggers.http.routes import Route
+
+
+def declared() -> dict[str, Any]:
+    import function_app  # the composition root, as the app in the emulator is made
+
+    return openapi.document(function_app.routes)
+
+
+def test_every_route_of_the_app_is_declared_as_it_is() -> None:
+    """A route that is missing here is to be put into the ROUTES of its module, in triggers/http."""
+    orderflow()
+    import function_app
+
+    real = {
+        (method, trigger.text("route"), function.name, trigger.text("authLevel").upper() == "ANONYMOUS")
+        for function in orderflow().functions
+        if (trigger := function.trigger).type == "httpTrigger"
+        for method in trigger.properties["methods"]  # type: ignore[union-attr]
+    }
+    table = {(route.method, route.path, route.function, route.anonymous) for route in function_app.routes}
+    assert table == real
+    assert len(function_app.routes) == len(table)
+
+
+def test_every_reference_leads_to_a_schema_and_every_schema_is_referred_to() -> None:
+    document = declared()
+    references = set(re.findall(r'"#/components/schemas/([^"]+)"', orjson.dumps(document).decode()))
+    assert references == set(document["components"]["schemas"])
+
+
+def test_every_operation_has_an_id_of_its_own_and_declares_the_parameters_of_its_path() -> None:
+    ids = []
+    for path, methods in declared()["paths"].items():
+        for operation in methods.values():
+            ids.append(operation["operationId"])
+            in_path = [each["name"] for each in operation["parameters"] if each["in"] == "path"]
+            assert sorted(in_path) == sorted(re.findall(r"{(\w+)}", path))
+    assert len(ids) == len(set(ids))
+
+
+def test_a_route_declared_twice_is_a_mistake() -> None:
+    with pytest.raises(ValueError, match="twice"):
+        openapi.document([*orders.ROUTES, Route("GET", "orders", "again", "again")])
+
+
+@pytest.mark.parametrize("value", ["a", "ä b", "x" * 64, "", "a/b", "a\\b", "a#b", "a?b", "a\x00", "a\x85"])
+def test_the_pattern_of_an_id_is_the_rule_of_ids(value: str) -> None:
+    try:
+        identifier(value)
+    except ValueError:
+        assert re.fullmatch(ID_PATTERN, value) is None
+    else:
+        assert re.fullmatch(ID_PATTERN, value)
+
+
+async def test_the_document_and_its_page_are_served() -> None:
+    api = Api()
+    document = content(await api.call("get_openapi"))
+    assert document["openapi"] == "3.1.0"
+    assert "PlaceOrder" in document["components"]["schemas"]
+    response = await api.call("get_docs")
+    html = response.get_body().decode()
+    assert response.mimetype == "text/html"
+    assert "/api/orders/{order_id}" in html
+    assert "<script" not in html
+    assert "default-src 'none'" in response.headers["Content-Security-Policy"]
+
+
+def test_nothing_of_the_document_is_taken_for_html() -> None:
+    document = openapi.document([Route("GET", "x", "get_x", "<script>alert(1)</script>")])
+    assert "<script" not in openapi.page(document)
