@@ -199,6 +199,7 @@ class TestItems(CosmosTests):
         assert 0 < charges[0] < charges[1]
         error = await failed(orders.read_item("3", "s"), 404)
         assert len(error.headers["x-ms-activity-id"]) == 36
+        assert float(error.headers["x-ms-request-charge"]) == 1, "what is not there was looked for"
 
     async def test_an_item_expires_by_its_ttl_and_by_that_of_its_container(
         self, endpoint: Endpoint, orders: ContainerProxy

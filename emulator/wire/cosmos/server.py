@@ -17,7 +17,7 @@ from emulator.documents.model import MAX_ITEM_BYTES, RequestFailed
 from emulator.http_sockets import HttpSockets
 from emulator.metrics import Metrics
 from emulator.store import StoreStopped
-from emulator.wire.cosmos import auth, batches, feed, items, metering, queries, resources
+from emulator.wire.cosmos import auth, batches, charges, feed, items, metering, queries, resources
 from emulator.wire.cosmos.exchange import (
     CONTAINER_CHANGED,
     Answer,
@@ -78,6 +78,7 @@ class CosmosServer(HttpSockets):
             answer = error_answer(
                 refusal_of(failure), activity, failure.retry_after_s if failure.status == 429 else None
             )
+            answer.charge = charges.REFUSED if failure.status in {404, 409, 412} else 0.0
         except web.HTTPRequestEntityTooLarge:
             answer = error_answer(Refusal(413, f"The body has more than {_MAX_BODY_BYTES} bytes."), activity)
         except (StoreStopped, sqlite3.Error) as error:
