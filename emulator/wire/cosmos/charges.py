@@ -1,8 +1,8 @@
 """Request units, roughly: enough to compare operations with one another, not to predict a bill.
 
 Of the published figures: reading 1 KB by id costs 1, also when it is not there, writing 1 KB with few indexed
-properties 5 to 10, and a query some 2.5 and a little for each item. Real charges depend on indexing, consistency
-and size.
+properties 5 to 10, and a query some 2.5 and a little for each item. Real charges depend on indexing,
+consistency and size.
 https://learn.microsoft.com/azure/cosmos-db/request-units
 """
 
