@@ -37,6 +37,8 @@ from services.orders.policy import longest_forward_s, policy_of, return_policy_o
 from services.orders.saga import Ports
 from services.payments.gateway import PaymentGateway, Webhooks
 from services.shipping.calls import Carriers
+from services.shipping.carrier import Carrier
+from services.shipping.carrier import Webhooks as ShippingWebhooks
 from services.shipping.messages import Address
 from triggers.change_feed import inventory as stock_changes
 from triggers.change_feed import orders as order_changes
@@ -103,7 +105,21 @@ else:
     gateway, webhooks = SandboxGateway(documents, bus, clock), SandboxWebhooks()
 gateway_policy = OutsidePolicy(f"gateway:{settings.payment_gateway}", settings.gateway)
 gateway = ResilientGateway(gateway, gateway_policy)
-by_name = sandbox_carriers(documents, bus, clock)
+shop = Address(*settings.shop_address)
+by_name: dict[str, Carrier] = {}
+shipping_webhooks: list[ShippingWebhooks] = []
+if "sandbox" in settings.carriers:
+    by_name.update(sandbox_carriers(documents, bus, clock))
+    shipping_webhooks.append(SandboxShippingWebhooks())
+if "easypost" in settings.carriers:
+    from adapters.easypost import connect as easypost
+    from adapters.easypost.settings import read_easypost_settings
+
+    of_easypost, easypost_webhooks = easypost.connect(
+        read_easypost_settings(os.environ), shop, settings.carrier.attempt_s
+    )
+    by_name[of_easypost.name] = of_easypost
+    shipping_webhooks.append(easypost_webhooks)
 carrier_policies = {name: OutsidePolicy(f"carrier:{name}", settings.carrier) for name in by_name}
 carriers = Carriers(
     {name: ResilientCarrier(by_name[name], each) for name, each in carrier_policies.items()},
@@ -160,9 +176,7 @@ for blueprint in (
     imports_api.blueprint(documents, bus, clock),
     payment_methods_api.blueprint(documents, gateway, clock, settings.gateway.timeout_s),
     payments_api.blueprint(documents, bus, clock, webhooks),
-    shipments_api.blueprint(
-        documents, bus, blobs, carriers, (SandboxShippingWebhooks(),), Address(*settings.shop_address)
-    ),
+    shipments_api.blueprint(documents, bus, blobs, carriers, shipping_webhooks, shop),
     operations.blueprint(orders, policy, (ORDER_LIST, STOCK_LEVELS)),
     audit_api.blueprint(documents),
     openapi_api.blueprint(routes),

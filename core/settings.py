@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from core.outside_limits import LONGEST_CIRCUIT_S, OutsideLimits
 
 ADAPTERS = frozenset({"azure", "embedded"})
+CARRIERS = frozenset({"sandbox", "easypost"})
 PAYMENT_GATEWAYS = frozenset({"sandbox", "stripe"})
 LOG_LEVELS = frozenset({"DEBUG", "INFO", "WARNING", "ERROR"})
 LONGEST_S = 366 * 86400.0
@@ -25,6 +26,7 @@ class Settings:
 
     adapters: where messages and documents live; what `azure` needs beside is read by adapters/azure.
     payment_gateway: who takes the money; what `stripe` needs beside is read by adapters/stripe.
+    carriers: who takes parcels; what `easypost` needs beside is read by adapters/easypost.
     step_timeout_s, step_attempts: how long the saga waits for a reply, and how often it sends a command.
     undo_attempts: how often it sends an undo before the order needs attention.
     attention_interval_s: how long it then waits before the next try; grows to an hour.
@@ -39,6 +41,7 @@ class Settings:
 
     adapters: str = "embedded"
     payment_gateway: str = "sandbox"
+    carriers: frozenset[str] = frozenset({"sandbox"})
     step_timeout_s: float = 30.0
     step_attempts: int = 3
     undo_attempts: int = 5
@@ -70,6 +73,7 @@ def read_settings(environment: Mapping[str, str]) -> Settings:
         payment_gateway=_choice(
             environment, "ORDERFLOW_PAYMENT_GATEWAY", default.payment_gateway, PAYMENT_GATEWAYS
         ),
+        carriers=_choices(environment, "ORDERFLOW_CARRIERS", default.carriers, CARRIERS),
         step_timeout_s=_seconds(environment, "ORDERFLOW_STEP_TIMEOUT_SECONDS", default.step_timeout_s),
         step_attempts=_count(environment, "ORDERFLOW_STEP_ATTEMPTS", default.step_attempts),
         undo_attempts=_count(environment, "ORDERFLOW_UNDO_ATTEMPTS", default.undo_attempts),
@@ -148,6 +152,20 @@ def _address(
     if not (len(country) == 2 and country.isascii() and country.isalpha() and country.isupper()):
         raise InvalidSetting(f"{name}: the country must be two capital letters (ISO 3166-1), not {country!r}")
     return parts[0], parts[1], parts[2], parts[3], country
+
+
+def _choices(
+    environment: Mapping[str, str], name: str, default: frozenset[str], choices: frozenset[str]
+) -> frozenset[str]:
+    text = environment.get(name, "").strip()
+    if not text:
+        return default
+    found = frozenset(part.strip() for part in text.split(","))
+    if not found <= choices:
+        raise InvalidSetting(
+            f"{name}: must be of {', '.join(sorted(choices))}, separated by commas, not {text!r}"
+        )
+    return found
 
 
 def _choice(environment: Mapping[str, str], name: str, default: str, choices: frozenset[str]) -> str:

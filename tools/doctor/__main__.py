@@ -10,6 +10,8 @@ from functools import partial
 from importlib.util import find_spec
 from pathlib import Path
 
+from adapters.easypost.settings import NAMES as EASYPOST_NAMES
+from adapters.easypost.settings import read_easypost_settings
 from adapters.notifications.settings import read_notification_settings
 from adapters.stripe.settings import NAMES, read_stripe_settings
 from core.settings import read_settings
@@ -46,9 +48,9 @@ def func_start(missing: Sequence[str]) -> list[Finding]:
     example = settings.values_of((PROJECT / f"{settings.FILE}.example").read_text())
     path = PROJECT / settings.FILE
     text = path.read_text() if path.is_file() else None
-    of_app = [read_settings, _read_notification_settings, _read_payment_settings]
+    of_app = [read_settings, _read_notification_settings, _read_payment_settings, _read_carrier_settings]
     readers = of_app if missing else [*of_app, *_readers_of_connections()]
-    known = NAMES.union(*map(settings.names_read_by, of_app))
+    known = (NAMES | EASYPOST_NAMES).union(*map(settings.names_read_by, of_app))
     about_settings = settings.local_settings(text, example, known, readers, os.environ)
     values = {} if text is None or missing or _any_wrong(about_settings) else settings.values_of(text)
     listening = endpoints.emulators(outside.ask, endpoints.EMULATORS, "make emulators")
@@ -89,6 +91,11 @@ def missing_packages() -> list[str]:
 
 def _read_payment_settings(values: Mapping[str, str]) -> object:
     return read_stripe_settings(values) if values.get("ORDERFLOW_PAYMENT_GATEWAY") == "stripe" else None
+
+
+def _read_carrier_settings(values: Mapping[str, str]) -> object:
+    used = "easypost" in values.get("ORDERFLOW_CARRIERS", "")
+    return read_easypost_settings(values) if used else None
 
 
 def _read_notification_settings(values: Mapping[str, str]) -> object:

@@ -1,0 +1,1 @@
+"""Parcels through EasyPost, by its official library: https://docs.easypost.com"""
