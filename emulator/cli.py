@@ -77,7 +77,7 @@ def _parser() -> argparse.ArgumentParser:
         help="durable clients call the host over HTTP, as in Azure",
     )
     start.add_argument(
-        "--wire", action="store_true", help="serve AMQP and the REST protocols of Cosmos DB and of blobs, and say where"
+        "--wire", action="store_true", help="serve AMQP, Cosmos DB and blobs over the wire, and say where"
     )
     start.add_argument("--amqp-port", type=_port, default=5672, help="with --wire; 0 for any free one (5672)")
     start.add_argument(

@@ -77,7 +77,10 @@ def own_port(ask: Ask, port: int) -> Finding:
 
 
 def wire_ports(ask: Ask, ports: Sequence[int]) -> Finding:
-    """Where `make start ADAPTERS=azure` serves AMQP and Cosmos DB (blobs are on the port of HTTP); `make demo` takes free ones."""
+    """Where `make start ADAPTERS=azure` serves AMQP and Cosmos DB, and blobs on the port of HTTP.
+
+    `make demo` takes free ones.
+    """
     taken = [str(port) for port in ports if ask(port, b"") is not None]
     subject = "ports " + ", ".join(map(str, ports))
     if not taken:
