@@ -1,7 +1,5 @@
 """The calls to the gateway that a payment's state says are under way."""
 
-import asyncio
-from collections.abc import Awaitable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
@@ -69,14 +67,6 @@ class Outside:
         intents = (ChargeStarted, RefundStarted, PartRefundStarted)
         return guard_of(self.gateway) if isinstance(event, intents) else None
 
-    async def asked[R](self, answer: Awaitable[R]) -> R:
-        """Of what changes nothing, or nothing twice. Raises OutcomeUnknown after `timeout_s`."""
-        try:
-            async with asyncio.timeout(self.timeout_s):
-                return await answer
-        except TimeoutError as error:
-            raise OutcomeUnknown(f"the gateway did not answer within {self.timeout_s:.1f} s") from error
-
 
 def charge_call(
     outside: Outside, documents: Documents, state: Payment, intent: Intent, charge: Charge | None
@@ -99,7 +89,7 @@ def charge_call(
         return RecordCharge(result, outside.deadline())
 
     async def find() -> PaymentCommand:
-        found = await outside.asked(outside.gateway.find_charge(state.order_id))
+        found = await outside.gateway.find_charge(state.order_id)
         limit = outside.deadline()
         return ChargeNotFound(intent.attempt, limit) if found is None else RecordCharge(found, limit)
 
@@ -110,7 +100,7 @@ def look_up_call(outside: Outside, state: Payment) -> Call:
     """How a pending charge stands: its webhook may have been lost."""
 
     async def find() -> PaymentCommand:
-        found = await outside.asked(outside.gateway.find_charge(state.order_id, state.pending_id))
+        found = await outside.gateway.find_charge(state.order_id, state.pending_id)
         if found is None:
             raise OutcomeUnknown(f"the gateway does not find the charge {state.pending_id!r} that it took")
         return RecordCharge(found, outside.deadline())
@@ -120,7 +110,7 @@ def look_up_call(outside: Outside, state: Payment) -> Call:
 
 def cancel_call(outside: Outside, state: Payment) -> Call:
     async def find() -> PaymentCommand:
-        result = await outside.asked(outside.gateway.cancel_charge(state.order_id, state.pending_id))
+        result = await outside.gateway.cancel_charge(state.order_id, state.pending_id)
         return RecordCancellation(result, outside.deadline())
 
     return OutsideCall(_ASK_NOW, type(None), find, find)
@@ -137,7 +127,7 @@ def refund_call(outside: Outside, state: Payment, intent: Intent) -> Call:
         return RecordRefund(Refunded(state.order_id, result.amount, result.currency))
 
     async def find() -> PaymentCommand:
-        found = await outside.asked(outside.gateway.find_refund(state.order_id, state.payment_id, ""))
+        found = await outside.gateway.find_refund(state.order_id, state.payment_id, "")
         if found is None:
             return RefundNotFound(intent.attempt, outside.deadline())
         return RecordRefund(Refunded(state.order_id, found.amount, found.currency))
@@ -163,9 +153,7 @@ def part_call(outside: Outside, state: Payment, intent: Intent, part: Part) -> C
         )
 
     async def find() -> PaymentCommand:
-        found = await outside.asked(
-            outside.gateway.find_refund(state.order_id, state.payment_id, part.return_id)
-        )
+        found = await outside.gateway.find_refund(state.order_id, state.payment_id, part.return_id)
         if found is None:
             return PartNotFound(part.return_id, intent.attempt, outside.deadline())
         return record(found)

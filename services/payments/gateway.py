@@ -77,8 +77,8 @@ class PaymentGateway(Protocol):
 
     `part` names what one charge can have several refunds of: a return's id, or "" for the undo of the charge.
 
-    All raise OutsideUnavailable (nothing was done; worth repeating) and may take for ever: the caller sets a
-    limit.
+    All raise OutsideUnavailable (nothing was done; worth repeating) and may take for ever: their policy
+    sets a limit (docs/resilience.md).
     """
 
     async def keep(self, customer_id: str, token: str) -> Card | None:

@@ -117,7 +117,7 @@ async def _check_charge(
         return
     if _is_known(state, told) and not state.pending_id:
         return
-    found = await outside.asked(outside.gateway.find_charge(told.order_id, told.payment_id))
+    found = await outside.gateway.find_charge(told.order_id, told.payment_id)
     if found is None:
         raise OutcomeUnknown(f"the gateway does not find the charge {told.payment_id!r} that it told of")
     start: PaymentCommand = RecordCharge(found, outside.deadline())

@@ -2,7 +2,7 @@
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -12,7 +12,6 @@ from core.envelope import command_id
 from core.outside_call import (
     Guard,
     Intent,
-    OutcomeUnknown,
     OutsideCall,
     OutsideUnavailable,
     deadline,
@@ -68,14 +67,6 @@ class Carriers:
             return None
         return guard_of(self.named(event.carrier if isinstance(event, CreateStarted) else before.carrier))
 
-    async def asked[R](self, answer: Awaitable[R]) -> R:
-        """Of what changes nothing. Raises OutcomeUnknown after `timeout_s`."""
-        try:
-            async with asyncio.timeout(self.timeout_s):
-                return await answer
-        except TimeoutError as error:
-            raise OutcomeUnknown(f"the carrier did not answer within {self.timeout_s:.1f} s") from error
-
     async def offers(self, parcel: Parcel) -> tuple[Offer, ...]:
         """One a carrier, best first. One that cannot be asked for its prices now comes last: it may be the
         only one that serves the destination.
@@ -83,7 +74,7 @@ class Carriers:
 
         async def quoted(carrier: Carrier) -> list[Offer]:
             try:
-                return list(await self.asked(carrier.quote(parcel)))
+                return list(await carrier.quote(parcel))
             except TRANSIENT as error:
                 log(logger, logging.WARNING, "no prices", carrier=carrier.name, error=repr(error))
                 return [Offer(carrier.name, "", None, None)]
@@ -105,7 +96,7 @@ def create_call(carriers: Carriers, state: Shipment, intent: Intent, parcel: Par
         return RecordCreate(result, intent.attempt, carriers.deadline())
 
     async def find() -> ShipmentCommand:
-        found = await carriers.asked(carriers.named(state.carrier).find_shipment(state.order_id))
+        found = await carriers.named(state.carrier).find_shipment(state.order_id)
         limit = carriers.deadline()
         if found is None:
             return ShipmentNotFound(intent.attempt, limit)
@@ -122,7 +113,7 @@ def cancel_call(carriers: Carriers, state: Shipment, intent: Intent) -> Call:
 
     async def find() -> ShipmentCommand:
         carrier = carriers.named(state.carrier)
-        found = await carriers.asked(carrier.find_cancellation(state.order_id, state.shipment_id))
+        found = await carrier.find_cancellation(state.order_id, state.shipment_id)
         if found is None:
             return CancellationNotFound(intent.attempt, carriers.deadline())
         return RecordCancel(found)

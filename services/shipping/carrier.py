@@ -28,7 +28,7 @@ class Carrier(Protocol):
     """`key` is an idempotency key: a repeat under the same key, soon enough, is the same call.
 
     All raise OutsideUnavailable when certainly nothing was done, OutcomeUnknown when that is not certain, and
-    may take for ever: the caller sets a limit.
+    may take for ever: their policy sets a limit (docs/resilience.md).
     """
 
     @property

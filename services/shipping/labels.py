@@ -67,7 +67,7 @@ def _blob_name(state: Shipment, format: LabelFormat) -> str:
 
 async def _made(carriers: Carriers, shop: Address, state: Shipment, format: LabelFormat) -> bytes:
     carrier = carriers.named(state.carrier)
-    own = await carriers.asked(carrier.label(state.order_id, state.shipment_id, format))
+    own = await carrier.label(state.order_id, state.shipment_id, format)
     if own is not None:
         return own
     if state.address is None:

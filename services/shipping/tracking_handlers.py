@@ -55,7 +55,7 @@ async def check_parcel(
     if loaded.version == told.version and loaded.state.awaits_news:
         known = frozenset(loaded.state.news)
         carrier = carriers.named(loaded.state.carrier)
-        found = await carriers.asked(carrier.track(parcel, loaded.state.shipment_id))
+        found = await carrier.track(parcel, loaded.state.shipment_id)
         fresh = [news for news in found if news.event_id not in known]
         for news in fresh:
             await _record(documents, clock, command, parcel, RecordNews(loaded.state.shipment_id, news))

@@ -8,10 +8,13 @@ import orjson
 import pytest
 from hypothesis import given, settings
 
+from adapters.resilience.carrier import ResilientCarrier
 from core.contracts import InvalidContract, contract_name
 from core.decider import fold, history, load
 from core.envelope import Envelope, command_id, from_json, wrap
 from core.outside_call import OutcomeUnknown
+from core.outside_limits import OutsideLimits
+from core.outside_policy import OutsidePolicy
 from emulator.simulation import run_simulated
 from services.shipping.carrier import Notice
 from services.shipping.decider import SHIPMENTS
@@ -299,9 +302,10 @@ def test_a_carrier_that_does_not_answer_leaves_the_question_to_its_redelivery():
             return []
 
         world.carrier.track = never  # type: ignore[method-assign]
+        world.carrier = ResilientCarrier(world.carrier, OutsidePolicy("carrier:strict", OutsideLimits()))  # type: ignore[assignment]
         await asyncio.sleep(DAY.total_seconds() + 1)
         await ask_of_the_silent(world)
-        with pytest.raises(OutcomeUnknown, match="did not answer within 10"):
+        with pytest.raises(OutcomeUnknown, match="carrier:strict: no answer within"):
             await world.again(checks(world)[0])
         assert await world.on_stream() == ["shipping.create_started", "shipping.created"]
 

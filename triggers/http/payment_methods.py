@@ -65,7 +65,7 @@ def blueprint(documents: Documents, gateway: PaymentGateway, clock: Clock, timeo
 async def _add(documents: Documents, outside: Outside, req: func.HttpRequest) -> func.HttpResponse:
     customer_id = path_identifier(req, "customer_id")
     body = read_body(req, AddMethod)
-    card = await outside.asked(outside.gateway.keep(customer_id, body.token))
+    card = await outside.gateway.keep(customer_id, body.token)
     now = outside.clock.now()
     method, new = await methods.add(documents, customer_id, card, body.default, now)
     return answer(methods.shown(method, now), HTTPStatus.CREATED if new else HTTPStatus.OK)
