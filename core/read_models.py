@@ -39,7 +39,9 @@ class Key:
 
 @dataclass(frozen=True, slots=True)
 class ReadModel:
-    """`source` and `where` find one item for each row that there must be; `source_key` and `row_key` name
+    """`container` and `second` are the containers that it can be in (core/read_model_places.py).
+
+    `source` and `where` find one item for each row that there must be; `source_key` and `row_key` name
     the row.
 
     `truth` is the row as it must be, None when there must be none. It and the keys raise BrokenStream for
@@ -48,6 +50,7 @@ class ReadModel:
 
     name: str
     container: str
+    second: str
     source: str
     where: tuple[Where, ...]
     source_key: Callable[[JsonObject], Key]

@@ -15,6 +15,7 @@ import orjson
 from core import resilience
 from core.documents import Documents
 from core.outside_policy import OutsidePolicy
+from core.read_model_places import Places
 from emulator.host.app import App, load_app
 from emulator.host.simulated import Simulated, simulated
 from emulator.servicebus.schema import LOCKED, READY, SCHEDULED
@@ -44,8 +45,9 @@ SETTINGS = {
 }
 
 
-_caches: list[Customers] = []
+_caches: list[Customers | Places] = []
 _init = Customers.__init__
+_init_places = Places.__init__
 _policies: list[OutsidePolicy] = []
 _init_policy = OutsidePolicy.__init__
 
@@ -60,10 +62,15 @@ def _noted(customers: Customers, documents: Documents) -> None:
     _caches.append(customers)
 
 
+def _noted_places(places: Places, documents: Documents) -> None:
+    _init_places(places, documents)
+    _caches.append(places)
+
+
 def _as_a_new_process(seed: int) -> None:
     """The app is loaded once, but a process that starts remembers nothing, and its jitter is the seed's."""
-    for customers in _caches:
-        customers._known.clear()
+    for each in _caches:
+        each._known.clear()
     for policy in _policies:
         policy.reset()
     resilience._chance.seed(seed)
@@ -78,6 +85,7 @@ def orderflow() -> App:
     with (
         mock.patch.dict(os.environ, SETTINGS),
         mock.patch.object(Customers, "__init__", _noted),
+        mock.patch.object(Places, "__init__", _noted_places),
         mock.patch.object(OutsidePolicy, "__init__", _noted_policy),
     ):
         app = load_app(PROJECT)

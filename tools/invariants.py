@@ -209,7 +209,8 @@ def _shipments(evidence: Evidence, orders: Orders) -> Found:
 
 def _read_models(evidence: Evidence, orders: Orders) -> Found:
     snapshots = {item["stream"]: item for item in evidence.items("orders", "snapshot")}
-    listed = {item["id"]: item for item in evidence.items("order-list")}
+    active = {item["id"]: item["active"] for item in evidence.items("read-models")}
+    listed = {item["id"]: item for item in evidence.items(active.get("orders", "order-list"))}
     for id in sorted(listed.keys() - orders.keys()):
         yield id, "is in the order list and is no order"
     for order in orders.values():
@@ -217,7 +218,7 @@ def _read_models(evidence: Evidence, orders: Orders) -> Found:
         yield from _differences(order.id, "the snapshot", {**snapshot["state"], **snapshot}, order)
         yield from _differences(order.id, "the order list", listed.get(order.id, {}), order)
     stocks = {item["sku"]: item for item in evidence.items("inventory", "stock")}
-    levels = {item["sku"]: item for item in evidence.items("stock-levels")}
+    levels = {item["sku"]: item for item in evidence.items(active.get("stock", "stock-levels"))}
     for sku in sorted(stocks.keys() | levels.keys()):
         stock, level = stocks.get(sku, {}), levels.get(sku, {})
         for field in ("available", "held", "shipped", "returned", "written_off"):

@@ -9,14 +9,16 @@ from services.inventory.stock_projection import CONTAINER
 _FIELDS = ("sku", "on_hand", "available", "held", "shipped", "received", "adjusted")
 
 
-async def list_levels(documents: Documents, low: bool, limit: int, continuation: str | None) -> JsonObject:
+async def list_levels(
+    documents: Documents, low: bool, limit: int, continuation: str | None, container: str = CONTAINER
+) -> JsonObject:
     """{"items", "continuation"}, in the order of the SKUs; all of them, or those that are low.
 
     Raises BadDocumentRequest for a continuation of another query.
     """
     where = (Where("low_stock.low", "=", True),) if low else ()
     query = Query(where, order_by="sku", limit=limit, continuation=continuation)
-    page = await documents.query(CONTAINER, query)
+    page = await documents.query(container, query)
     items: list[Json] = [_level(row) for row in page.items]
     return {"items": items, "continuation": page.continuation}
 

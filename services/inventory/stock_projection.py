@@ -32,20 +32,20 @@ def read_figures(item: JsonObject) -> Figures:
         raise BrokenStream(f"stock of {item.get('sku')}: {error}") from error
 
 
-async def project(documents: Documents, stock: Figures) -> None:
+async def project(documents: Documents, stock: Figures, container: str = CONTAINER) -> None:
     """One request; two for a SKU's first row. Figures that are not newer than the row change nothing."""
     row = _row(stock)
     changes = [SetField(field, value) for field, value in row.items() if field not in {"id", "sku"}]
     while True:
         try:
             await documents.patch(
-                CONTAINER, stock.sku, stock.sku, changes, (Where("version", "<", stock.version),)
+                container, stock.sku, stock.sku, changes, (Where("version", "<", stock.version),)
             )
         except PreconditionFailed:
             return
         except DocumentNotFound:
             try:
-                await documents.create(CONTAINER, stock.sku, row)
+                await documents.create(container, stock.sku, row)
             except DocumentConflict:
                 continue
         return
@@ -95,6 +95,7 @@ def _row_key(item: JsonObject) -> Key:
 STOCK_LEVELS = ReadModel(
     name="stock",
     container=CONTAINER,
+    second="stock-levels-2",
     source=figures.CONTAINER,
     where=(Where("kind", "=", "stock"),),
     source_key=_key,

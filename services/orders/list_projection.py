@@ -12,6 +12,7 @@ missing the row is made again from the order's stream.
 import hashlib
 from collections import OrderedDict
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import cast
 
 from core.decider import BrokenStream, RecordedEvent, history, read_event
@@ -68,7 +69,9 @@ class Customers:
         return customer_id
 
 
-async def project(documents: Documents, customers: Customers, events: Sequence[RecordedEvent]) -> None:
+async def project(
+    documents: Documents, customers: Customers, events: Sequence[RecordedEvent], container: str = CONTAINER
+) -> None:
     """Take events of one order, ascending, into its row: one request when they continue it.
 
     Raises BrokenStream when the order's stream cannot be read.
@@ -78,24 +81,26 @@ async def project(documents: Documents, customers: Customers, events: Sequence[R
         created = _created(events[0])
         customers.remember(order_id, created.customer_id)
     customer_id = await customers.of(order_id)
-    if last - first + 1 == len(events) and await _continue(documents, customer_id, events):
+    if last - first + 1 == len(events) and await _continue(documents, container, customer_id, events):
         return
-    await repair(documents, ORDER_LIST, Key(customer_id, order_id))
+    await repair(documents, replace(ORDER_LIST, container=container), Key(customer_id, order_id))
 
 
-async def _continue(documents: Documents, customer_id: str, events: Sequence[RecordedEvent]) -> bool:
+async def _continue(
+    documents: Documents, container: str, customer_id: str, events: Sequence[RecordedEvent]
+) -> bool:
     """False when the row lacks events before these."""
     order_id, first, last = events[0].stream, events[0].version, events[-1].version
     if first == 1:
         try:
-            await documents.create(CONTAINER, customer_id, _row(events))
+            await documents.create(container, customer_id, _row(events))
         except DocumentConflict:
             pass
         else:
             return True
     try:
         await documents.patch(
-            CONTAINER,
+            container,
             customer_id,
             order_id,
             _changes(events),
@@ -104,7 +109,7 @@ async def _continue(documents: Documents, customer_id: str, events: Sequence[Rec
     except DocumentNotFound:
         return False
     except PreconditionFailed:
-        return await _contains(documents, customer_id, order_id, last)
+        return await _contains(documents, container, customer_id, order_id, last)
     return True
 
 
@@ -120,9 +125,11 @@ def _changes(events: Sequence[RecordedEvent]) -> list[PatchOperation]:
     return changes
 
 
-async def _contains(documents: Documents, customer_id: str, order_id: str, version: int) -> bool:
+async def _contains(
+    documents: Documents, container: str, customer_id: str, order_id: str, version: int
+) -> bool:
     try:
-        row = (await documents.read(CONTAINER, customer_id, order_id)).item
+        row = (await documents.read(container, customer_id, order_id)).item
     except DocumentNotFound:
         return False
     found = row.get("version")
@@ -178,6 +185,7 @@ def _row_key(item: JsonObject) -> Key:
 ORDER_LIST = ReadModel(
     name="orders",
     container=CONTAINER,
+    second="order-list-2",
     source=ORDERS.container,
     where=(Where("kind", "=", "event"), Where("version", "=", 1)),
     source_key=_source_key,

@@ -151,7 +151,7 @@ class Wanted:
 
 
 async def list_orders(
-    documents: Documents, wanted: Wanted, limit: int, continuation: str | None
+    documents: Documents, wanted: Wanted, limit: int, continuation: str | None, container: str = CONTAINER
 ) -> JsonObject:
     """Newest first, from the read container, which follows the orders by a moment.
 
@@ -165,6 +165,6 @@ async def list_orders(
         limit=limit,
         continuation=continuation,
     )
-    page = await documents.query(CONTAINER, query)
+    page = await documents.query(container, query)
     items: list[Json] = [{name: item.get(name) for name in IN_LIST} for item in page.items]
     return {"items": items, "continuation": page.continuation}

@@ -13,11 +13,12 @@ from core.concurrency import gather_bounded
 from core.decider import BrokenStream
 from core.documents import Documents
 from core.json import JsonObject
+from core.read_model_places import Places, written_to
 from core.resilience import retry_transient
 from services.inventory.figures import CONTAINER, Figures
 from services.inventory.low_stock import CROSSING, event_message, record_crossing, written_at
 from services.inventory.recording import record_movements
-from services.inventory.stock_projection import project, read_figures
+from services.inventory.stock_projection import STOCK_LEVELS, project, read_figures
 from triggers.change_feed.feed import on_changes
 from triggers.change_feed.parking import POISON, Poison, park
 
@@ -29,15 +30,18 @@ SEND_MESSAGES = 100
 
 def blueprint(documents: Documents, bus: Bus) -> func.Blueprint:
     bp = func.Blueprint()
+    places = Places(documents)
 
     @on_changes(bp, CONTAINER)
     async def project_stock(changes: func.DocumentList) -> None:
-        await project_changes(documents, bus, [change.data for change in changes])
+        await project_changes(documents, bus, [change.data for change in changes], places)
 
     return bp
 
 
-async def project_changes(documents: Documents, bus: Bus, changes: Sequence[JsonObject]) -> None:
+async def project_changes(
+    documents: Documents, bus: Bus, changes: Sequence[JsonObject], places: Places | None = None
+) -> None:
     """One write per SKU, with its newest figures. Holds of the same container are passed by."""
     poison: list[Poison] = []
     newest: dict[str, tuple[Figures, JsonObject]] = {}
@@ -60,7 +64,8 @@ async def project_changes(documents: Documents, bus: Bus, changes: Sequence[Json
     async def project_sku(found: tuple[Figures, JsonObject]) -> None:
         stock, change = found
         try:
-            await retry_transient(lambda: project(documents, stock))
+            for container in await written_to(places, STOCK_LEVELS):
+                await retry_transient(partial(project, documents, stock, container))
             if stock.low_stock is not None:
                 await retry_transient(lambda: record_crossing(documents, stock, written_at(change)))
         except POISON as error:

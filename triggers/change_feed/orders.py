@@ -11,9 +11,10 @@ from core.concurrency import gather_bounded
 from core.decider import BrokenStream, RecordedEvent, read_event
 from core.documents import Documents
 from core.json import JsonObject
+from core.read_model_places import Places, written_to
 from core.resilience import retry_transient
 from services.orders.events import PUBLISHED
-from services.orders.list_projection import Customers, project
+from services.orders.list_projection import ORDER_LIST, Customers, project
 from services.orders.publishing import integration_message
 from triggers.change_feed.feed import on_changes
 from triggers.change_feed.parking import POISON, Poison, park
@@ -31,10 +32,11 @@ MESSAGE_OVERHEAD_BYTES = 512
 def blueprint(documents: Documents, bus: Bus) -> func.Blueprint:
     bp = func.Blueprint()
     customers = Customers(documents)
+    places = Places(documents)
 
     @on_changes(bp, CONTAINER)
     async def project_orders(changes: func.DocumentList) -> None:
-        await project_changes(documents, customers, bus, [change.data for change in changes])
+        await project_changes(documents, customers, bus, [change.data for change in changes], places)
 
     @on_changes(bp, CONTAINER)
     async def publish_order_events(changes: func.DocumentList) -> None:
@@ -44,9 +46,13 @@ def blueprint(documents: Documents, bus: Bus) -> func.Blueprint:
 
 
 async def project_changes(
-    documents: Documents, customers: Customers, bus: Bus, changes: Sequence[JsonObject]
+    documents: Documents,
+    customers: Customers,
+    bus: Bus,
+    changes: Sequence[JsonObject],
+    places: Places | None = None,
 ) -> None:
-    """One write per order, however many of its events the batch brought."""
+    """One write per order, however many of its events the batch brought; two while the list moves."""
     poison: list[Poison] = []
     orders: dict[str, dict[int, tuple[RecordedEvent, JsonObject]]] = defaultdict(dict)
     for change in changes:
@@ -61,7 +67,8 @@ async def project_changes(
     async def project_order(versions: dict[int, tuple[RecordedEvent, JsonObject]]) -> None:
         events = [versions[version][0] for version in sorted(versions)]
         try:
-            await retry_transient(lambda: project(documents, customers, events))
+            for container in await written_to(places, ORDER_LIST):
+                await retry_transient(partial(project, documents, customers, events, container))
         except POISON as error:
             poison.extend(Poison(change, str(error)) for _, change in versions.values())
 

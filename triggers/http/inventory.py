@@ -10,11 +10,13 @@ from pydantic import AfterValidator, Field
 from core.audit import Asked, recording_refusals
 from core.clock import Clock
 from core.documents import BadDocumentRequest, Documents
+from core.read_model_places import Places
 from services.inventory.history import entry, read_history
 from services.inventory.low_stock import set_threshold
 from services.inventory.movements import Adjustment, Booking, Count, Receipt, book, set_on_hand
 from services.inventory.stock import MAX_ON_HAND, read_stock
 from services.inventory.stock_levels import list_levels
+from services.inventory.stock_projection import STOCK_LEVELS
 from triggers.http.bodies import Body, Text, idempotency_key, page_limit, path_identifier, read_body
 from triggers.http.problem import BadRequest, FieldError, answer, answering
 from triggers.http.routes import CONTINUATION, IDEMPOTENCY_KEY, Route, limit, query
@@ -129,10 +131,11 @@ ROUTES = (
 
 def blueprint(documents: Documents, clock: Clock) -> df.Blueprint:
     bp = df.Blueprint()
+    places = Places(documents)
 
     @bp.route(route="inventory", methods=["GET"])
     async def list_inventory(req: func.HttpRequest) -> func.HttpResponse:
-        return await answering(lambda: _list(documents, req))
+        return await answering(lambda: _list(documents, places, req))
 
     @bp.route(route="inventory/{sku}", methods=["PUT"])
     async def put_inventory(req: func.HttpRequest) -> func.HttpResponse:
@@ -206,13 +209,14 @@ async def _delete_threshold(documents: Documents, req: func.HttpRequest) -> func
     return answer(asdict(await set_threshold(documents, path_identifier(req, "sku"), None, 1)))
 
 
-async def _list(documents: Documents, req: func.HttpRequest) -> func.HttpResponse:
+async def _list(documents: Documents, places: Places, req: func.HttpRequest) -> func.HttpResponse:
     limit = page_limit(req)
     low = req.params.get("low", "false")
     if low not in {"true", "false"}:
         raise BadRequest([FieldError("low", "must be true or false")])
     try:
-        page = await list_levels(documents, low == "true", limit, _continuation(req))
+        container = (await places.of(STOCK_LEVELS)).active
+        page = await list_levels(documents, low == "true", limit, _continuation(req), container)
     except BadDocumentRequest as error:
         raise _bad_continuation() from error
     return answer(page)

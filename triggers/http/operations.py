@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import asdict
+from datetime import UTC, datetime
 from http import HTTPStatus
 
 import azure.durable_functions as df
@@ -9,6 +10,8 @@ import azure.functions as func
 
 from core.decider import Rejection
 from core.documents import BadDocumentRequest
+from core.json import JsonObject
+from core.read_model_places import SEEN_BY_ALL_S, Move, go_on, where_is
 from core.read_models import ReadModel, rebuild
 from core.telemetry import root_traceparent
 from services.orders.handlers import Orders
@@ -48,6 +51,14 @@ ROUTES = (
         errors=(404,),
         parameters=(CONTINUATION,),
     ),
+    Route(
+        "POST",
+        "operations/projections/{name}/replay",
+        "replay_projection",
+        "one step of making a read model anew in a fresh container",
+        errors=(404, 409),
+    ),
+    Route("GET", "operations/projections/{name}", "get_projection", "where a read model is", errors=(404,)),
 )
 
 
@@ -62,6 +73,14 @@ def blueprint(orders: Orders, policy: Policy, read_models: Sequence[ReadModel]) 
     @bp.route(route="operations/projections/{name}/rebuild", methods=["POST"])
     async def rebuild_projection(req: func.HttpRequest) -> func.HttpResponse:
         return await answering(lambda: _rebuild(orders, read_models, req))
+
+    @bp.route(route="operations/projections/{name}/replay", methods=["POST"])
+    async def replay_projection(req: func.HttpRequest) -> func.HttpResponse:
+        return await answering(lambda: _replay(orders, read_models, req))
+
+    @bp.route(route="operations/projections/{name}", methods=["GET"])
+    async def get_projection(req: func.HttpRequest) -> func.HttpResponse:
+        return await answering(lambda: _where(orders, read_models, req))
 
     return bp
 
@@ -82,13 +101,49 @@ async def _retry(
 async def _rebuild(
     orders: Orders, read_models: Sequence[ReadModel], req: func.HttpRequest
 ) -> func.HttpResponse:
-    """Repair one page of the rows; the caller comes again with the continuation until it is null."""
-    name = path_identifier(req, "name")
-    model = next((each for each in read_models if each.name == name), None)
-    if model is None:
-        raise UnknownProjection([each.name for each in read_models])
+    """In place: repair one page; the caller comes again with the continuation until it is null."""
+    model = _named(read_models, req)
     try:
         progress = await rebuild(orders.documents, model, req.params.get("continuation") or None)
     except BadDocumentRequest as error:
         raise BadRequest([FieldError("continuation", "must be what the page before gave")]) from error
     return answer(asdict(progress))
+
+
+async def _replay(
+    orders: Orders, read_models: Sequence[ReadModel], req: func.HttpRequest
+) -> func.HttpResponse:
+    """One step of the way into a fresh container; the caller comes again until it is complete."""
+    model = _named(read_models, req)
+    return answer(_report(model, await go_on(orders.documents, model, orders.clock.now().timestamp())))
+
+
+async def _where(
+    orders: Orders, read_models: Sequence[ReadModel], req: func.HttpRequest
+) -> func.HttpResponse:
+    model = _named(read_models, req)
+    return answer(_report(model, await where_is(orders.documents, model)))
+
+
+def _report(model: ReadModel, move: Move) -> JsonObject:
+    """`after` is the time before which the next step does nothing, while it must be waited for."""
+    waits = move.phase in {"announced", "switched"}
+    return {
+        "name": model.name,
+        "phase": move.phase,
+        "active": move.active,
+        "filling": move.filling,
+        "checked": move.checked,
+        "written": move.written,
+        "broken": move.broken,
+        "after": datetime.fromtimestamp(move.since + SEEN_BY_ALL_S, UTC).isoformat() if waits else None,
+    }
+
+
+def _named(read_models: Sequence[ReadModel], req: func.HttpRequest) -> ReadModel:
+    """Raises UnknownProjection."""
+    name = path_identifier(req, "name")
+    model = next((each for each in read_models if each.name == name), None)
+    if model is None:
+        raise UnknownProjection([each.name for each in read_models])
+    return model

@@ -10,9 +10,11 @@ import azure.functions as func
 
 from core.documents import BadDocumentRequest
 from core.json import JsonObject
+from core.read_model_places import Places
 from core.telemetry import bind, child_traceparent, root_traceparent
 from services.orders import handlers, views
 from services.orders.handlers import Orders
+from services.orders.list_projection import ORDER_LIST
 from services.orders.policy import CANCEL_EVENT, Policy, start_input
 from services.orders.state import CANCELLABLE, TERMINAL, Status
 from triggers.http.bodies import (
@@ -115,6 +117,7 @@ ROUTES = (
 
 def blueprint(orders: Orders, policy: Policy) -> df.Blueprint:
     bp = df.Blueprint()
+    places = Places(orders.documents)
 
     @bp.route(route="orders", methods=["POST"])
     @bp.durable_client_input(client_name="client")
@@ -123,7 +126,7 @@ def blueprint(orders: Orders, policy: Policy) -> df.Blueprint:
 
     @bp.route(route="orders", methods=["GET"])
     async def list_orders(req: func.HttpRequest) -> func.HttpResponse:
-        return await answering(lambda: _list(orders, req))
+        return await answering(lambda: _list(orders, places, req))
 
     @bp.route(route="orders/{order_id}", methods=["GET"])
     async def get_order(req: func.HttpRequest) -> func.HttpResponse:
@@ -179,7 +182,7 @@ async def _start(
         logger.warning("saga not started, left to the timer", exc_info=True)
 
 
-async def _list(orders: Orders, req: func.HttpRequest) -> func.HttpResponse:
+async def _list(orders: Orders, places: Places, req: func.HttpRequest) -> func.HttpResponse:
     status = req.params.get("status")
     if status is not None and status not in STATUSES:
         raise BadRequest([FieldError("status", f"must be one of {', '.join(sorted(STATUSES))}")])
@@ -196,7 +199,8 @@ async def _list(orders: Orders, req: func.HttpRequest) -> func.HttpResponse:
         raise BadRequest([FieldError("from", "must be before to")])
     limit = page_limit(req)
     try:
-        page = await views.list_orders(orders.documents, wanted, limit, _continuation(req))
+        container = (await places.of(ORDER_LIST)).active
+        page = await views.list_orders(orders.documents, wanted, limit, _continuation(req), container)
     except BadDocumentRequest as error:
         raise _bad_continuation() from error
     return answer(page)

@@ -18,6 +18,7 @@ RETRY_BUDGET_S = 5.0
 logger = logging.getLogger("orderflow.http")
 
 STATUS = {
+    "replay_moved_on": HTTPStatus.CONFLICT,
     "unknown_trail": HTTPStatus.NOT_FOUND,
     "order_not_found": HTTPStatus.NOT_FOUND,
     "return_not_found": HTTPStatus.NOT_FOUND,
