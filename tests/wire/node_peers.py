@@ -2,6 +2,7 @@
 
 import base64
 import fcntl
+import os
 import re
 import secrets
 import shutil
@@ -19,9 +20,14 @@ START_S = 60.0
 
 
 def installed() -> Path:
-    """The folder of the installed packages. Installs them on first use; skips the test without Node."""
+    """The folder of the installed packages. Installs them on first use.
+
+    Without Node it skips the test, or fails it where REQUIRE_NODE is set, as .ci/run does.
+    """
     npm = shutil.which("npm")
     if shutil.which("node") is None or npm is None:
+        if os.environ.get("REQUIRE_NODE"):
+            pytest.fail("Node is not installed, and REQUIRE_NODE is set")
         pytest.skip("Node is not installed")
     modules = PEERS / "node_modules"
     with (PEERS / ".install.lock").open("w") as lock:
