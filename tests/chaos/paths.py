@@ -19,6 +19,7 @@ class SagaPath:
 
     ends, reason: how the order must end, whatever crashes: what goes wrong here is not a matter of time.
     sees: the type of an event that makes this path what it is, when nothing crashes.
+    told: the type of an event that must be there in the end, whatever crashes.
     cancel_at, replace_at: the status at which the customer cancels, or asks for other lines; who is first
     then decides how the order ends.
     """
@@ -34,6 +35,7 @@ class SagaPath:
     replace_at: str | None = None
     submissions: int = 1
     sees: str = "orders.created"
+    told: str = "orders.created"
 
     def end(self, cancellation: int | None = None) -> tuple[str, str]:
         """The status and reason due, given how a cancellation, or the wish for other lines, was answered."""
@@ -61,6 +63,9 @@ PATHS = (
     SagaPath("payment_never_answers", "cancelled", "payment_timed_out", payment_method="tok_no_answer"),
     SagaPath("charged_but_never_answers", "completed", payment_method="tok_charged_no_answer"),
     SagaPath("carrier_never_answers", "cancelled", "shipping_timed_out", delivery="sandbox-no-answer"),
+    SagaPath("delivered", "completed", delivery="sandbox-delivers-2", told="orders.delivered"),
+    SagaPath("first_carrier_refuses", "completed", delivery="sandbox-post-refused"),
+    SagaPath("first_carrier_does_not_answer", "completed", delivery="sandbox-post-no-answer"),
     SagaPath("payment_ends_by_webhook", "completed", payment_method="tok_pending_2"),
     SagaPath("payment_is_abandoned", "cancelled", "payment_timed_out", payment_method="tok_action_abandoned"),
     SagaPath(

@@ -65,7 +65,8 @@ async def crashed_once(
         await customer.act(run)
         await settle(run)
         found = evidence(run, folder, customer.accepted)
-    return [*problems(found), *customer.disappointments(orders_of(found))]
+    untold = {path.told} - {event["type"] for event in found.items("orders", "event")}
+    return [*problems(found), *customer.disappointments(orders_of(found)), *untold]
 
 
 @pytest.mark.parametrize("path", PATHS, ids=lambda path: path.name)
