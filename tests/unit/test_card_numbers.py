@@ -112,6 +112,13 @@ def test_a_value_is_redacted_everywhere_and_keeps_its_shape():
     assert redacted(value) == {"a": [REDACTED, 7, REDACTED, None, True], REDACTED: {"sku": "4006381333931"}}
 
 
+def test_a_carriers_number_of_a_parcel_is_not_looked_at_but_what_stands_beside_it_is():
+    parcel = {"tracking_number": "4242424242424242", "note": "4242 4242 4242 4242"}
+    assert card_number_in({"data": parcel}) == "data.note"
+    assert card_number_in({"data": {"tracking_number": "4242424242424242"}}) is None
+    assert redacted(parcel) == {"tracking_number": "4242424242424242", "note": REDACTED}
+
+
 def test_uuids_are_never_taken_for_cards():
     random = Random(7)
     for _ in range(20_000):
