@@ -21,7 +21,7 @@ SKU = "sku"
 """The name of fields, parameters and columns that hold an article's number."""
 
 TRACKING_NUMBER = "tracking_number"
-"""The name of fields that hold a carrier's number of a parcel. Some carriers' look like a card's, and one in ten
+"""The name of fields that hold a carrier's number of a parcel. Some carriers' look like a card's, one in ten
 of them passes the check; they come from the carrier, never from a customer, so they are not looked at.
 """
 
