@@ -25,6 +25,7 @@ pytestmark = pytest.mark.slow
 
 SECONDS = 20.0
 KILLS = 3
+RESTARTED_S = 60.0
 RATES = {"alone": 20.0, "of two": 10.0, "alone on the wire": 3.0, "of two on the wire": 2.0}
 """Orders a second, by who is killed."""
 KILLED = tuple(RATES)
@@ -83,8 +84,21 @@ async def kill_thrice(emulator: Emulator) -> None:
     for _ in range(KILLS):
         before = chance.uniform(0.4, 0.9) * third
         await asyncio.sleep(before)
+        await running_again(emulator, 0)
         await emulator.kill(0)
         await asyncio.sleep(third - before)
+
+
+async def running_again(emulator: Emulator, instance: int) -> None:
+    """One that was killed takes seconds to start where all cores are busy. Raises TimeoutError."""
+    async with asyncio.timeout(RESTARTED_S):
+        while True:
+            try:
+                emulator.pid(instance)
+            except OSError:
+                await asyncio.sleep(0.1)
+            else:
+                return
 
 
 async def kill_one_of_two(emulator: Emulator) -> None:
