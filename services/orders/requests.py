@@ -21,13 +21,18 @@ def charge(state: OrderState, hold_until: datetime) -> Charge:
     return Charge(state.order_id, state.customer_id, state.total, state.currency, state.payment_method)
 
 
-def create_shipment(state: OrderState, hold_until: datetime) -> CreateShipment:
-    to = state.shipping_address
-    if to is None:
+def address_of(state: OrderState) -> Address:
+    """The customer's: a shipment's receiver, a return's sender."""
+    at = state.shipping_address
+    if at is None:
         raise ValueError(f"order {state.order_id!r} has no shipping address")
+    return Address(at.name, at.street, at.city, at.postal_code, at.country)
+
+
+def create_shipment(state: OrderState, hold_until: datetime) -> CreateShipment:
     return CreateShipment(
         state.order_id,
-        Address(to.name, to.street, to.city, to.postal_code, to.country),
+        address_of(state),
         state.delivery,
         sum(line.quantity for line in state.lines),
     )

@@ -8,18 +8,18 @@ have waited for. All may be repeated, and begun with at any time.
 from dataclasses import dataclass
 from typing import Final
 
-from core.contracts import contract_name, decode, encode
+from core.contracts import contract_name, decode
 from core.decider import Cause, execute, load
-from core.envelope import command_id, to_message, wrap
-from core.telemetry import child_traceparent
+from core.envelope import command_id
 from services.inventory.messages import Restock, Restocked, RestockLine
 from services.orders import return_commands as c
 from services.orders.decider import ORDERS
+from services.orders.requests import address_of
 from services.orders.returns import AWAITED, ENDED, Return, find
-from services.orders.saga import QUEUES, Answer, Ports
+from services.orders.saga import Answer, Ports, as_answer, send_command
 from services.orders.state import OrderState
 from services.payments.messages import PartRefunded, RefundPart
-from services.shipping.messages import Address, CancelReturn, CreateReturn, ReturnCancelled, ReturnCreated
+from services.shipping.messages import CancelReturn, CreateReturn, ReturnCancelled, ReturnCreated
 
 APPROVED: Final = "return.approved"
 REJECTED: Final = "return.rejected"
@@ -67,21 +67,18 @@ async def await_approval(ports: Ports, work: ReturnWork) -> Answer | None:
 async def request_label(ports: Ports, work: ReturnWork) -> Answer | None:
     order, found = await _look(ports, work)
     if found.status != "approved":
-        return _elsewhere(found) or _answer(
+        return _elsewhere(found) or as_answer(
             ReturnCreated(work.order_id, work.return_id, found.shipment_id, found.tracking_number)
         )
     if found.cancel_requested:
         return Answer(RETURN_CANCEL_REQUESTED, {})
-    sender = order.shipping_address
-    if sender is None:
-        raise ValueError(f"order {order.order_id!r} has no shipping address")
     await _send(
         ports,
         work,
         CreateReturn(
             work.order_id,
             work.return_id,
-            Address(sender.name, sender.street, sender.city, sender.postal_code, sender.country),
+            address_of(order),
             order.delivery,
             sum(line.quantity for line in found.lines),
         ),
@@ -110,7 +107,7 @@ async def request_restock(ports: Ports, work: ReturnWork) -> Answer | None:
     order, found = await _look(ports, work)
     lines = _restock_lines(order, found)
     if found.status != "inspected" or not lines:
-        return _elsewhere(found) or _answer(Restocked(work.order_id, work.return_id))
+        return _elsewhere(found) or as_answer(Restocked(work.order_id, work.return_id))
     await _send(ports, work, Restock(work.order_id, work.return_id, lines))
     return None
 
@@ -118,7 +115,7 @@ async def request_restock(ports: Ports, work: ReturnWork) -> Answer | None:
 async def request_refund(ports: Ports, work: ReturnWork) -> Answer | None:
     order, found = await _record(ports, work, c.RecordRestock(work.return_id))
     if found.status != "restocked" or not found.refund:
-        return _elsewhere(found) or _answer(
+        return _elsewhere(found) or as_answer(
             PartRefunded(work.order_id, work.return_id, found.refund, order.currency)
         )
     await _send(ports, work, RefundPart(work.order_id, work.return_id, found.refund, order.currency))
@@ -199,23 +196,15 @@ async def _record(ports: Ports, work: ReturnWork, command: c.ReturnCommand) -> t
 
 
 async def _send(ports: Ports, work: ReturnWork, command: object) -> None:
-    type_ = contract_name(type(command))
-    id = command_id(work.order_id, type_, work.return_id)
-    envelope = wrap(
+    await send_command(
+        ports,
         command,
-        id=id,
-        source="orders",
-        subject=work.order_id,
-        time=ports.clock.now(),
-        correlation_id=work.order_id,
-        causation_id=work.cause,
-        traceparent=child_traceparent(work.traceparent, id),
+        work.order_id,
+        work.return_id,
+        cause=work.cause,
+        traceparent=work.traceparent,
+        attempt=work.attempt,
     )
-    await ports.bus.send(QUEUES[type_.partition(".")[0]], [to_message(envelope, work.attempt)])
-
-
-def _answer(reply: object) -> Answer:
-    return Answer(contract_name(type(reply)), encode(reply))
 
 
 def _reply[R](work: ReturnWork, expected: type[R]) -> R | None:

@@ -13,7 +13,7 @@ from core.clock import Clock
 from core.contracts import contract_name, decode, encode
 from core.decider import Cause, Loaded, execute, load
 from core.documents import Documents
-from core.envelope import to_message, wrap
+from core.envelope import command_id, to_message, wrap
 from core.json import JsonObject
 from core.telemetry import child_traceparent
 from services.inventory.messages import Released, Reserved
@@ -205,9 +205,9 @@ def _recorded(state: OrderState, step: str) -> Answer | None:
     if state.status in UNDOING:
         return Answer(CANCELLING, {"reason": state.reason, "undo": list(state.undo_left)})
     if step == "inventory" and state.status != "created":
-        return _as_answer(Reserved(state.order_id))
+        return as_answer(Reserved(state.order_id))
     if step == "payment" and state.status in ("payment_processed", "shipping_requested"):
-        return _as_answer(Charged(state.order_id, state.payment_id, state.total, state.currency))
+        return as_answer(Charged(state.order_id, state.payment_id, state.total, state.currency))
     if state.cancel_requested:
         return Answer(CANCEL_REQUESTED, {"reason": state.cancel_reason})
     return None
@@ -216,30 +216,47 @@ def _recorded(state: OrderState, step: str) -> Answer | None:
 def _recorded_undo(state: OrderState, step: str) -> Answer:
     match step:
         case "inventory":
-            return _as_answer(Released(state.order_id))
+            return as_answer(Released(state.order_id))
         case "payment":
-            return _as_answer(Refunded(state.order_id, state.refunded, state.currency))
-    return _as_answer(ShipmentCancelled(state.order_id))
+            return as_answer(Refunded(state.order_id, state.refunded, state.currency))
+    return as_answer(ShipmentCancelled(state.order_id))
 
 
-def _as_answer(reply: object) -> Answer:
+def as_answer(reply: object) -> Answer:
+    """A reply as the saga would have got it."""
     return Answer(contract_name(type(reply)), encode(reply))
 
 
 async def _send(ports: Ports, work: Work, command: object) -> None:
+    await send_command(
+        ports, command, work.order_id, cause=work.cause, traceparent=work.traceparent, attempt=work.attempt
+    )
+
+
+async def send_command(
+    ports: Ports,
+    command: object,
+    order_id: str,
+    part: str = "",
+    *,
+    cause: str,
+    traceparent: str,
+    attempt: int,
+) -> None:
+    """To the queue of the service that takes it; `part` as in `command_id`."""
     type_ = contract_name(type(command))
-    command_id = f"{work.order_id}:{type_}"
+    id = command_id(order_id, type_, part)
     envelope = wrap(
         command,
-        id=command_id,
+        id=id,
         source="orders",
-        subject=work.order_id,
+        subject=order_id,
         time=ports.clock.now(),
-        correlation_id=work.order_id,
-        causation_id=work.cause,
-        traceparent=child_traceparent(work.traceparent, command_id),
+        correlation_id=order_id,
+        causation_id=cause,
+        traceparent=child_traceparent(traceparent, id),
     )
-    await ports.bus.send(QUEUES[type_.partition(".")[0]], [to_message(envelope, work.attempt)])
+    await ports.bus.send(QUEUES[type_.partition(".")[0]], [to_message(envelope, attempt)])
 
 
 def _reply[R](work: Work, expected: type[R]) -> R:
