@@ -6,7 +6,7 @@ the death of its process would; the call's effect is then there (after) or not (
 
 import asyncio
 from collections import Counter
-from collections.abc import Awaitable, Callable, Iterator, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Iterator, Sequence
 from contextvars import ContextVar
 from dataclasses import dataclass
 from typing import Literal
@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 
 from core.outside_call import OutsideUnavailable
 from core.resilience import TRANSIENT
+from emulator.simulation import run_simulated
 
 
 class Crash(BaseException):
@@ -204,3 +205,10 @@ def from_1() -> Iterator[int]:
     """1, 2, 3 ... up to where a scenario must have ended."""
     yield from range(1, 200)
     raise AssertionError("the scenario does not end")
+
+
+def at_each_gate(scenario: Callable[[int], Coroutine[None, None, bool]]) -> None:
+    """Run it for the first gate, the second, ... until it answers that there was no such gate."""
+    for nth in from_1():
+        if not run_simulated(scenario(nth)):
+            return

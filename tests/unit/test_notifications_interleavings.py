@@ -14,7 +14,16 @@ from services.notifications.handlers import handle_command
 from services.notifications.sending import InFlight
 from services.notifications.telling import tell
 from tests.fakes import FakeBus, FakeDocuments, FakeLoopClock
-from tests.interleaving import Action, Gates, crash_at, from_1, overtake_at, run_schedule, schedules
+from tests.interleaving import (
+    Action,
+    Gates,
+    at_each_gate,
+    crash_at,
+    from_1,
+    overtake_at,
+    run_schedule,
+    schedules,
+)
 from tests.notification_support import ADA, NOTICE, FakeChannel, notifier, statuses, with_profile
 
 DELIVERIES = ["event", "queue"]
@@ -106,9 +115,7 @@ def test_a_delivery_overtaken_at_any_port_call_sends_once_while_the_provider_ans
             assert 1 <= world.sent("email") <= 2
         return there
 
-    for nth in from_1():
-        if not run_simulated(scenario(nth)):
-            break
+    at_each_gate(scenario)
 
 
 @settings(max_examples=100, deadline=None)

@@ -17,6 +17,7 @@ from services.payments.messages import Charged
 from tests.fakes import START
 from tests.interleaving import (
     Action,
+    at_each_gate,
     crash_at,
     from_1,
     overtake_at,
@@ -63,9 +64,7 @@ def test_a_delivery_overtaken_at_any_port_call_charges_at_most_once(slow, others
         await world.check([slow, *others])
         return there
 
-    for nth in from_1():
-        if not run_simulated(scenario(nth)):
-            break
+    at_each_gate(scenario)
 
 
 @settings(max_examples=300, deadline=None)
@@ -121,9 +120,7 @@ def test_a_refund_overtaken_at_any_port_call_never_gives_back_more_than_was_char
         await world.check(["charge", slow, *others])
         return there
 
-    for nth in from_1():
-        if not run_simulated(scenario(nth)):
-            break
+    at_each_gate(scenario)
 
 
 @settings(max_examples=150, deadline=None)

@@ -21,7 +21,17 @@ from services.payments.handlers import handle_command
 from services.payments.messages import Charge, Charged, Declined
 from services.payments.webhooks import check_charge
 from tests.fakes import START
-from tests.interleaving import Action, crash_at, from_1, overtake_at, run_schedule, schedules, settle, start
+from tests.interleaving import (
+    Action,
+    at_each_gate,
+    crash_at,
+    from_1,
+    overtake_at,
+    run_schedule,
+    schedules,
+    settle,
+    start,
+)
 from tests.payments_support import AMOUNT, ORDER, World, command
 
 CHARGED = Charged(ORDER, "pay-1", AMOUNT, "GBP")
@@ -246,9 +256,7 @@ def test_a_pending_charge_overtaken_at_any_port_call_is_right(slow, others, paus
         await world.check([slow, *others])
         return there
 
-    for nth in from_1():
-        if not run_simulated(scenario(nth)):
-            break
+    at_each_gate(scenario)
 
 
 @settings(max_examples=150, deadline=None)

@@ -35,6 +35,7 @@ from tests.fakes import START, FakeBus, FakeDocuments, FakeLoopClock
 from tests.interleaving import (
     Action,
     Gates,
+    at_each_gate,
     crash_at,
     from_1,
     overtake_at,
@@ -206,9 +207,7 @@ def test_a_delivery_overtaken_at_any_port_call_creates_at_most_one(slow, others,
         await world.check([slow, *others])
         return there
 
-    for nth in from_1():
-        if not run_simulated(scenario(nth)):
-            break
+    at_each_gate(scenario)
 
 
 @settings(max_examples=300, deadline=None)
@@ -336,9 +335,7 @@ def test_with_two_carriers_a_delivery_overtaken_at_any_port_call_leaves_one(
         await world.check([slow, *others])
         return there
 
-    for nth in from_1():
-        if not run_simulated(scenario(nth)):
-            break
+    at_each_gate(scenario)
 
 
 @settings(max_examples=200, deadline=None)

@@ -25,7 +25,17 @@ from services.shipping.tracking import News
 from services.shipping.tracking_handlers import NotCreatedYet
 from services.shipping.webhooks import track_parcel
 from tests.fakes import START
-from tests.interleaving import Action, crash_at, from_1, overtake_at, run_schedule, schedules, settle, start
+from tests.interleaving import (
+    Action,
+    at_each_gate,
+    crash_at,
+    from_1,
+    overtake_at,
+    run_schedule,
+    schedules,
+    settle,
+    start,
+)
 from tests.unit.test_shipping_interleavings import ADDRESS, ORDER, StrictCarrier, World, command
 
 NEWS: dict[str, News] = {
@@ -203,9 +213,7 @@ def test_news_overtaken_at_any_port_call_end_in_the_same(others):
         await check(world, ["create", "arrives", *others])
         return there
 
-    for nth in from_1():
-        if not run_simulated(scenario(nth)):
-            break
+    at_each_gate(scenario)
 
 
 @settings(max_examples=100, deadline=None)
