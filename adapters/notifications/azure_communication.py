@@ -18,6 +18,7 @@ from adapters.notifications.smtp import headers_of
 from services.notifications.channels import Channel, Message, SendRefused, SendUnavailable, Sent
 
 PROVIDER = "azure-communication"
+NO_ANSWER = "the answer is none of the service's"
 _NAMESPACE = uuid.UUID("6f0c1d6e-5a55-4d0e-9d5f-1f6f3f0b8a11")
 """Of the ids of operations; any that is only ours."""
 
@@ -69,6 +70,8 @@ class AzureEmail(Channel):
             raise _refused(error.status_code, _headers(error), str(error.message)) from error
         except AzureError as error:
             raise SendUnavailable(f"{type(error).__name__}: {error}") from error
+        except ValueError as error:  # as the SDK has it from `json`
+            raise SendUnavailable(NO_ANSWER) from error
         if answer.get("status") in {"Failed", "Canceled"}:
             raise SendRefused(str((answer.get("error") or {}).get("message", answer["status"])))
         return Sent(PROVIDER, str(answer.get("id", operation)))
@@ -91,6 +94,8 @@ class AzureSms(Channel):
             raise _refused(error.status_code, _headers(error), str(error.message)) from error
         except AzureError as error:
             raise SendUnavailable(f"{type(error).__name__}: {error}") from error
+        except (TypeError, ValueError) as error:  # of an answer without results, or with several
+            raise SendUnavailable(NO_ANSWER) from error
         if not result.successful:
             raise _refused(result.http_status_code, {}, str(result.error_message or ""))
         return Sent(PROVIDER, str(result.message_id))
@@ -103,9 +108,9 @@ def _headers(error: HttpResponseError) -> Mapping[str, str]:
 
 def _refused(status: int | None, headers: Mapping[str, str], message: str) -> SendRefused | SendUnavailable:
     """What is over at some time, a wrong key included once an operator has seen it, or what is wrong with the
-    message."""
+    message. What is neither answer nor error comes from something between, as a proxy."""
     reason = f"{status} {message}"
-    if status is None or status in {401, 403, 408, 429} or status >= 500:
+    if status is None or status < 400 or status in {401, 403, 408, 429} or status >= 500:
         after = headers.get("Retry-After", "")
         return SendUnavailable(reason, float(after) if after.isdecimal() else 0.0)
     return SendRefused(reason)

@@ -4,6 +4,7 @@ That the relay has taken it is all that SMTP says; a later bounce is a mail of i
 """
 
 import hashlib
+import logging
 from dataclasses import dataclass
 from email.message import EmailMessage
 from email.utils import format_datetime
@@ -12,9 +13,13 @@ from typing import Literal
 import aiosmtplib
 
 from core.clock import Clock
+from core.telemetry import log
 from services.notifications.channels import Channel, Message, SendRefused, SendUnavailable, Sent
 
 PROVIDER = "smtp"
+QUIT_S = 1.0
+
+logger = logging.getLogger("orderflow.notifications.smtp")
 
 type Tls = Literal["starttls", "tls", "none"]
 
@@ -42,19 +47,19 @@ class SmtpEmail(Channel):
     async def send(self, message: Message) -> Sent:
         mail = self._mail(message)
         server = self._server
+        client = aiosmtplib.SMTP(
+            hostname=server.host,
+            port=server.port,
+            use_tls=server.tls == "tls",
+            start_tls=server.tls == "starttls",
+            username=server.username or None,
+            password=server.password or None,
+            timeout=self._timeout_s,
+        )
         try:
-            await aiosmtplib.send(
-                mail,
-                sender=self._sender,
-                recipients=list(message.to),
-                hostname=server.host,
-                port=server.port,
-                use_tls=server.tls == "tls",
-                start_tls=server.tls == "starttls",
-                username=server.username or None,
-                password=server.password or None,
-                timeout=self._timeout_s,
-            )
+            await client.connect()
+            await client.send_message(mail, sender=self._sender, recipients=list(message.to))
+            await _take_leave(client)
         except (aiosmtplib.SMTPSenderRefused, aiosmtplib.SMTPDataError) as error:
             raise _answered(error) from error
         except aiosmtplib.SMTPRecipientsRefused as error:
@@ -63,6 +68,8 @@ class SmtpEmail(Channel):
         except (aiosmtplib.SMTPException, OSError) as error:
             # No connection, no TLS, no login: nothing that this message could help, or that is there to stay.
             raise SendUnavailable(f"{type(error).__name__}: {error}") from error
+        finally:
+            client.close()  # at once: the library's own way out would wait for the server once more
         return Sent(PROVIDER, mail["Message-ID"])
 
     def _mail(self, message: Message) -> EmailMessage:
@@ -80,6 +87,14 @@ class SmtpEmail(Channel):
         if message.html:
             mail.add_alternative(message.html, subtype="html")
         return mail
+
+
+async def _take_leave(client: aiosmtplib.SMTP) -> None:
+    """As a client should. The mail is taken, whatever becomes of that."""
+    try:
+        await client.quit(timeout=QUIT_S)
+    except (aiosmtplib.SMTPException, OSError) as error:
+        log(logger, logging.DEBUG, "mail server did not take leave", reason=type(error).__name__)
 
 
 def headers_of(message: Message) -> dict[str, str]:
