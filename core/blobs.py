@@ -1,4 +1,4 @@
-"""The blobs port: files such as shipping labels and exports, by name."""
+"""The blobs port: files such as shipping labels and imports, by name."""
 
 import re
 from dataclasses import dataclass
@@ -48,6 +48,15 @@ class Blobs(Protocol):
         """Raises BlobNotFound."""
         ...
 
+    async def get_part(self, name: str, start: int, end: int) -> bytes:
+        """The bytes from `start` up to `end`, as of a slice that is not empty. Raises BlobNotFound, and
+        BadBlobRequest for a part that the blob does not have."""
+        ...
+
+    async def delete(self, name: str) -> None:
+        """Whether there is such a blob or not."""
+        ...
+
     async def read_url(self, name: str, seconds: int) -> str:
         """Whoever has this URL may read the blob, and nothing else, for so many seconds, at most six days.
 
@@ -63,6 +72,16 @@ def check_name(name: str) -> None:
             f"the name of a blob: must be a path of letters, digits, _ - and . with at most"
             f" {MAX_NAME_CHARACTERS} characters, no part beginning or ending with a dot, not {name!r}"
         )
+
+
+def check_part(start: int, end: int) -> None:
+    """Raises BadBlobRequest."""
+    if not 0 <= start < end:
+        raise BadBlobRequest(f"the part of a blob: must not be empty, is {start} to {end}")
+
+
+def no_such_part(name: str, start: int, end: int) -> BadBlobRequest:
+    return BadBlobRequest(f"the part of a blob: {name!r} ends before byte {end} (from {start})")
 
 
 def check_content_type(content_type: str) -> None:

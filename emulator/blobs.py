@@ -84,6 +84,23 @@ class BlobsEngine:
         ).fetchone()
         return None if row is None else StoredBlob(*row)
 
+    def get_part(self, container: str, name: str, start: int, end: int) -> bytes | None:
+        """As a slice of the content: shorter where that ends. Raises ContainerNotFound."""
+        self._check(container)
+        db, _ = self._open()
+        row = db.execute(
+            "SELECT coalesce(substr(content, ?, ?), x'') FROM blobs WHERE container = ? AND name = ?",
+            (start + 1, end - start, container, name),
+        ).fetchone()
+        return None if row is None else row[0]
+
+    def delete(self, container: str, name: str) -> bool:
+        """False when there was none. Raises ContainerNotFound."""
+        self._check(container)
+        db, _ = self._open()
+        deleted = db.execute("DELETE FROM blobs WHERE container = ? AND name = ?", (container, name))
+        return deleted.rowcount == 1
+
     def read_url(self, container: str, name: str, seconds: int) -> str:
         """Whether there is such a blob is not looked up."""
         until = int(self._clock.time()) + seconds

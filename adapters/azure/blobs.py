@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import UTC, datetime, timedelta
+from http import HTTPStatus
 from typing import TYPE_CHECKING, Any, Final
 
 from azure.core.exceptions import (
@@ -26,7 +27,9 @@ from core.blobs import (
     BlobsUnavailable,
     check_content_type,
     check_name,
+    check_part,
     check_seconds,
+    no_such_part,
 )
 
 if TYPE_CHECKING:
@@ -95,6 +98,26 @@ class AzureBlobs(Blobs):
             stream = await self._container.download_blob(name)
             content = await stream.readall()
         return Blob(content, stream.properties.content_settings.content_type or "application/octet-stream")
+
+    async def get_part(self, name: str, start: int, end: int) -> bytes:
+        check_name(name)
+        check_part(start, end)
+        try:
+            with _errors_of_the_port(name):
+                stream = await self._container.download_blob(name, offset=start, length=end - start)
+                part = await stream.readall()
+        except HttpResponseError as error:
+            if error.status_code == HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE:
+                raise no_such_part(name, start, end) from error
+            raise
+        if len(part) < end - start:
+            raise no_such_part(name, start, end)
+        return part
+
+    async def delete(self, name: str) -> None:
+        check_name(name)
+        with suppress(BlobNotFound), _errors_of_the_port(name):
+            await self._container.delete_blob(name)
 
     async def read_url(self, name: str, seconds: int) -> str:
         check_name(name)

@@ -11,7 +11,9 @@ from core.blobs import (
     BlobsUnavailable,
     check_content_type,
     check_name,
+    check_part,
     check_seconds,
+    no_such_part,
 )
 from emulator import engines
 from emulator.blobs import BlobsEngine
@@ -43,6 +45,22 @@ class EmbeddedBlobs(Blobs):
         if found is None:
             raise BlobNotFound(f"there is no blob {name!r}")
         return Blob(found.content, found.content_type)
+
+    async def get_part(self, name: str, start: int, end: int) -> bytes:
+        check_name(name)
+        check_part(start, end)
+        with _errors_of_the_port():
+            part = self._engine().get_part(CONTAINER, name, start, end)
+        if part is None:
+            raise BlobNotFound(f"there is no blob {name!r}")
+        if len(part) < end - start:
+            raise no_such_part(name, start, end)
+        return part
+
+    async def delete(self, name: str) -> None:
+        check_name(name)
+        with _errors_of_the_port():
+            self._engine().delete(CONTAINER, name)
 
     async def read_url(self, name: str, seconds: int) -> str:
         check_name(name)

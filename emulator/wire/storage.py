@@ -1,5 +1,5 @@
 """The Blob Storage REST protocol on the emulator's blobs, as far as files need it: create a container, put a
-whole block blob, get it whole or in part, with the account's key or with a URL that it signed.
+whole block blob, get it whole or in part, delete it, with the account's key or with a URL that it signed.
 
 On the port of the functions, under the account's name, as Azurite has it (path style). What is not served is
 refused with the service's error.
@@ -27,6 +27,7 @@ PATH: Final = f"/{ACCOUNT}/"
 _VALID_S: Final = 900
 _RANGE = re.compile(r"bytes=(\d{1,15})-(\d{1,15})?")
 _CONTAINER = re.compile(r"[a-z0-9](?!.*--)[a-z0-9-]{1,61}[a-z0-9]")
+_CONDITIONS: Final = ("if-match", "if-modified-since", "if-unmodified-since")
 _SIGNED_HEADERS: Final = (
     "content-encoding",
     "content-language",
@@ -97,8 +98,10 @@ class BlobStorage:
             case ("GET" | "HEAD", None, None, True):
                 blob = self._blobs.get(container, name)
                 if blob is None:
-                    raise _Refusal(404, "BlobNotFound", "The specified blob does not exist.")
+                    raise _not_found()
                 return _content(method, blob, headers)
+            case ("DELETE", None, None, True):
+                return self._delete(container, name, headers)
         raise _Refusal(
             501, "NotImplemented", f"{method} with {dict(query)} is not served by the emulator for {name!r}."
         )
@@ -113,13 +116,20 @@ class BlobStorage:
     def _put(self, container: str, name: str, headers: Mapping[str, str], body: bytes) -> HttpAnswer:
         if headers.get("x-ms-blob-type") != "BlockBlob":
             raise _Refusal(501, "NotImplemented", "Only block blobs are served by the emulator.")
-        if any(header in headers for header in ("if-match", "if-modified-since", "if-unmodified-since")):
+        if any(header in headers for header in _CONDITIONS):
             raise _Refusal(501, "NotImplemented", "Only if-none-match: * is served by the emulator.")
         if "if-none-match" in headers and self._blobs.get(container, name) is not None:
             raise _Refusal(409, "BlobAlreadyExists", "The specified blob already exists.")
         content_type = headers.get("x-ms-blob-content-type") or headers.get("content-type")
         blob = self._blobs.put(container, name, body, content_type or "application/octet-stream")
         return HttpAnswer(201, _described(blob))
+
+    def _delete(self, container: str, name: str, headers: Mapping[str, str]) -> HttpAnswer:
+        if any(header in headers for header in (*_CONDITIONS, "if-none-match")):
+            raise _Refusal(501, "NotImplemented", "Conditions of a delete are not served by the emulator.")
+        if not self._blobs.delete(container, name):
+            raise _not_found()
+        return HttpAnswer(202, {"x-ms-delete-type-permanent": "true"})
 
     def _check_access(
         self, method: str, path: str, query: Mapping[str, str], headers: Mapping[str, str]
@@ -159,6 +169,10 @@ class BlobStorage:
     def _signed(self, text: str, signature: str) -> bool:
         wanted = base64.b64encode(hmac.digest(self._key, text.encode(), hashlib.sha256))
         return hmac.compare_digest(wanted, signature.encode())
+
+
+def _not_found() -> _Refusal:
+    return _Refusal(404, "BlobNotFound", "The specified blob does not exist.")
 
 
 def _request_text(method: str, path: str, query: Mapping[str, str], headers: Mapping[str, str]) -> str:

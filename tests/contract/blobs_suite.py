@@ -41,6 +41,34 @@ class BlobsSuite(ABC):
         await blobs.put("a", LABEL.content, LABEL.content_type)
         assert await blobs.get("a") == LABEL
 
+    async def test_a_part_is_got_as_a_slice(self, blobs: Blobs) -> None:
+        await blobs.put("a", b"0123456789", "text/plain")
+        assert await blobs.get_part("a", 3, 7) == b"3456"
+        assert await blobs.get_part("a", 0, 10) == b"0123456789"
+
+    @pytest.mark.parametrize(("start", "end"), [(3, 3), (3, 2), (-1, 2), (8, 11), (10, 11), (11, 12)])
+    async def test_a_part_that_the_blob_does_not_have_is_refused(
+        self, blobs: Blobs, start: int, end: int
+    ) -> None:
+        await blobs.put("a", b"0123456789", "text/plain")
+        with pytest.raises(BadBlobRequest, match="part"):
+            await blobs.get_part("a", start, end)
+
+    async def test_an_empty_blob_has_no_part(self, blobs: Blobs) -> None:
+        await blobs.put("a", b"", "text/plain")
+        with pytest.raises(BadBlobRequest, match="part"):
+            await blobs.get_part("a", 0, 1)
+
+    async def test_a_deleted_blob_is_not_found_and_may_be_deleted_again(self, blobs: Blobs) -> None:
+        await blobs.put("a", LABEL.content, LABEL.content_type)
+        await blobs.put("b", LABEL.content, LABEL.content_type)
+        for _ in range(2):
+            await blobs.delete("a")
+            for request in (blobs.get("a"), blobs.get_part("a", 0, 1)):
+                with pytest.raises(BlobNotFound):
+                    await request
+        assert await blobs.get("b") == LABEL
+
     async def test_a_missing_blob_is_not_found(self, blobs: Blobs) -> None:
         await blobs.put("labels/ord-1.pdf", LABEL.content, LABEL.content_type)
         for name in ("labels/ord-2.pdf", "labels", "ord-1.pdf"):
@@ -69,7 +97,13 @@ class BlobsSuite(ABC):
         ],
     )
     async def test_a_name_that_is_not_a_plain_path_is_refused(self, blobs: Blobs, name: str) -> None:
-        for request in (blobs.put(name, b"", "text/plain"), blobs.get(name), blobs.read_url(name, 1)):
+        for request in (
+            blobs.put(name, b"", "text/plain"),
+            blobs.get(name),
+            blobs.get_part(name, 0, 1),
+            blobs.delete(name),
+            blobs.read_url(name, 1),
+        ):
             with pytest.raises(BadBlobRequest, match="name"):
                 await request
 

@@ -148,7 +148,7 @@ class TestAzureBlobsOnTheEmulator(AzureBlobsSuite):
         async with blob_client(connection) as client:
             container = client.get_container_client("of-the-topology")
             with pytest.raises(HttpResponseError) as caught:
-                await container.get_blob_client("a").delete_blob()
+                await container.get_blob_client("a").undelete_blob()
             assert (caught.value.status_code, caught.value.error_code) == (501, "NotImplemented")
             with pytest.raises(HttpResponseError, match="block blobs"):
                 await container.upload_blob("a", b"x" * 512, BlobType.PAGEBLOB)

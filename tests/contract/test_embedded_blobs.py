@@ -71,6 +71,11 @@ class TestEmbeddedBlobs(BlobsSuite):
         with sqlite3.connect(self.path) as other:
             other.execute("DROP TABLE blobs")
         other.close()
-        for request in (blobs.get("a"), blobs.put("a", b"", "text/plain")):
+        for request in (
+            blobs.get("a"),
+            blobs.get_part("a", 0, 1),
+            blobs.delete("a"),
+            blobs.put("a", b"", "text/plain"),
+        ):
             with pytest.raises(BlobsUnavailable):
                 await request
