@@ -1,14 +1,54 @@
 """What the API shows of a return: from its order's snapshot, so that it is right at once."""
 
-from dataclasses import asdict
-from typing import cast
+from typing import TypedDict
 
 from core.decider import load
 from core.documents import Documents
-from core.json import Json, JsonObject
+from core.json import Link
 from services.orders.decider import ORDERS, OrderNotFound
-from services.orders.returns import Return, ReturnNotFound, find
+from services.orders.return_events import InspectedLine, ReturnLine
+from services.orders.returns import Return, ReturnNotFound, ReturnStatus, find
 from services.orders.state import OrderState
+
+
+class ReturnedLine(TypedDict):
+    """`line` counts the order's lines from 1."""
+
+    line: int
+    sku: str
+    quantity: int
+    reason: str
+
+
+class ReturnLinks(TypedDict):
+    self: Link
+    order: Link
+    cancel: Link
+
+
+class ReturnView(TypedDict):
+    """`refund` and `refunded` in minor units of `currency`; `inspected` is empty until the goods were.
+
+    `needs_attention` is the step that does not succeed, if there is one.
+    """
+
+    id: str
+    order_id: str
+    status: ReturnStatus
+    lines: list[ReturnedLine]
+    inspected: list[InspectedLine]
+    currency: str
+    refund: int
+    refunded: int
+    shipment_id: str
+    tracking_number: str
+    reason: str
+    needs_attention: str
+    links: ReturnLinks
+
+
+class ReturnList(TypedDict):
+    items: list[ReturnView]
 
 
 def order_of(return_id: str) -> str:
@@ -19,13 +59,13 @@ def order_of(return_id: str) -> str:
     return order_id
 
 
-async def read_return(documents: Documents, return_id: str) -> JsonObject:
+async def read_return(documents: Documents, return_id: str) -> ReturnView:
     """One point read. Raises ReturnNotFound."""
     loaded = await load(documents, ORDERS, order_of(return_id))
     return return_view(loaded.state, find(loaded.state.returns, return_id))
 
 
-async def list_returns(documents: Documents, order_id: str) -> JsonObject:
+async def list_returns(documents: Documents, order_id: str) -> ReturnList:
     """One point read; in the order in which they were asked for. Raises OrderNotFound."""
     state = (await load(documents, ORDERS, order_id)).state
     if state.status == "none":
@@ -33,14 +73,13 @@ async def list_returns(documents: Documents, order_id: str) -> JsonObject:
     return {"items": [return_view(state, each) for each in state.returns]}
 
 
-def return_view(order: OrderState, found: Return) -> JsonObject:
-    """`refund` and `refunded` in minor units of `currency`; `inspected` is empty until the goods were."""
+def return_view(order: OrderState, found: Return) -> ReturnView:
     return {
         "id": found.return_id,
         "order_id": order.order_id,
         "status": found.status,
-        "lines": [{**asdict(line), "sku": order.lines[line.line - 1].sku} for line in found.lines],
-        "inspected": cast(list[Json], [asdict(line) for line in found.inspected]),
+        "lines": [_line(order, line) for line in found.lines],
+        "inspected": list(found.inspected),
         "currency": order.currency,
         "refund": found.refund,
         "refunded": found.refunded,
@@ -54,3 +93,8 @@ def return_view(order: OrderState, found: Return) -> JsonObject:
             "cancel": f"/api/returns/{found.return_id}/cancel",
         },
     }
+
+
+def _line(order: OrderState, line: ReturnLine) -> ReturnedLine:
+    sku = order.lines[line.line - 1].sku
+    return {"line": line.line, "sku": sku, "quantity": line.quantity, "reason": line.reason}

@@ -4,31 +4,122 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from itertools import takewhile
-from typing import cast
+from typing import NotRequired, TypedDict, cast
 
 from pydantic import TypeAdapter
 
 from core.contracts import encode
 from core.decider import RecordedEvent, fold, history, read_event
 from core.documents import DocumentNotFound, Documents, Query, Where
-from core.json import Json, JsonObject
+from core.json import JsonObject, Link, Timestamp
 from services.orders.decider import ORDERS, OrderNotFound
 from services.orders.list_projection import CONTAINER, sku_field
-from services.orders.state import OrderState
+from services.orders.state import OrderState, Status
 
 HIDDEN_IN_HISTORY = frozenset({"request_digest", "payment_method"})
-IN_LIST = ("id", "customer_id", "status", "version", "currency", "total", "created_at", "updated_at")
+
+
+class OrderLinks(TypedDict):
+    """`replaces` and `replaced_by` only where there is such an order."""
+
+    self: Link
+    history: Link
+    cancel: Link
+    shipment: Link
+    replaces: NotRequired[Link]
+    replaced_by: NotRequired[Link]
+
+
+class LineView(TypedDict):
+    """`unit_price` in minor units."""
+
+    sku: str
+    quantity: int
+    unit_price: int
+
+
+class AddressView(TypedDict):
+    name: str
+    street: str
+    city: str
+    postal_code: str
+    country: str
+
+
+class _Kept(TypedDict):
+    """What is shown as the state has it."""
+
+    customer_id: str
+    status: Status
+    currency: str
+    total: int
+    lines: list[LineView]
+    shipping_address: AddressView
+    delivery: str
+    reason: str
+    payment_id: str
+    shipment_id: str
+    tracking_number: str
+    replaces: str
+    replaced_by: str
+
+
+class OrderView(_Kept):
+    """`total` in minor units of `currency`; `reason` of a cancellation. A text that is not known is empty."""
+
+    id: str
+    version: int
+    created_at: Timestamp
+    updated_at: Timestamp
+    links: OrderLinks
+
+
+class OrderEvent(TypedDict):
+    """By whom it happened (`actor`), because of which message or request, for which order."""
+
+    version: int
+    type: str
+    time: Timestamp
+    actor: str
+    causation_id: str
+    correlation_id: str
+    data: JsonObject
+
+
+class PlacedOrder(TypedDict):
+    id: str
+    status: Status
+    version: int
+    links: OrderLinks
+
+
+class OrderHistory(TypedDict):
+    id: str
+    events: list[OrderEvent]
+    continuation: str | None
+
+
+class OrderInList(TypedDict):
+    id: str
+    customer_id: str
+    status: Status
+    version: int
+    currency: str
+    total: int
+    created_at: Timestamp
+    updated_at: Timestamp
+
+
+class OrderList(TypedDict):
+    items: list[OrderInList]
+    continuation: str | None
+
 
 _state = TypeAdapter(OrderState)
 
 
-async def read_order(documents: Documents, order_id: str) -> JsonObject:
-    """One point read. Raises OrderNotFound.
-
-    {"id", "customer_id", "status", "version", "currency", "total", "lines", "shipping_address", "delivery",
-    "reason", "payment_id", "shipment_id", "tracking_number", "created_at", "updated_at", "replaces",
-    "replaced_by", "links"}
-    """
+async def read_order(documents: Documents, order_id: str) -> OrderView:
+    """One point read. Raises OrderNotFound."""
     try:
         snapshot = (await documents.read(ORDERS.container, order_id, "snapshot")).item
     except DocumentNotFound:
@@ -39,7 +130,7 @@ async def read_order(documents: Documents, order_id: str) -> JsonObject:
     return order_view(state, cast(int, snapshot["version"]), cast(str, snapshot["updated_at"]))
 
 
-async def read_order_at(documents: Documents, order_id: str, at: datetime) -> JsonObject:
+async def read_order_at(documents: Documents, order_id: str, at: datetime) -> OrderView:
     """The order as it was then: what its events up to that moment add up to. Raises OrderNotFound, also for
     a moment before the first of them.
     """
@@ -47,11 +138,11 @@ async def read_order_at(documents: Documents, order_id: str, at: datetime) -> Js
     return _order_of(list(takewhile(lambda event: event.time <= at, events)))
 
 
-async def _from_events(documents: Documents, order_id: str) -> JsonObject:
+async def _from_events(documents: Documents, order_id: str) -> OrderView:
     return _order_of(await history(documents, ORDERS, order_id))
 
 
-def _order_of(events: Sequence[RecordedEvent]) -> JsonObject:
+def _order_of(events: Sequence[RecordedEvent]) -> OrderView:
     if not events:
         raise OrderNotFound
     state = fold(ORDERS, ORDERS.initial, [event.data for event in events])
@@ -59,31 +150,21 @@ def _order_of(events: Sequence[RecordedEvent]) -> JsonObject:
     return order_view(_state.dump_python(state, mode="json"), last.version, last.time.isoformat())
 
 
-def order_view(state: JsonObject, version: int, updated_at: str) -> JsonObject:
+def order_view(state: JsonObject, version: int, updated_at: str) -> OrderView:
     """`state` is an `OrderState` as JSON."""
+    order_id = cast(str, state["order_id"])
+    kept = cast(_Kept, {name: state[name] for name in _Kept.__annotations__})
     return {
-        "id": state["order_id"],
-        "customer_id": state["customer_id"],
-        "status": state["status"],
+        "id": order_id,
         "version": version,
-        "currency": state["currency"],
-        "total": state["total"],
-        "lines": state["lines"],
-        "shipping_address": state["shipping_address"],
-        "delivery": state["delivery"],
-        "reason": state["reason"],
-        "payment_id": state["payment_id"],
-        "shipment_id": state["shipment_id"],
-        "tracking_number": state["tracking_number"],
+        **kept,
         "created_at": cast(str, state["placed_at"]).replace("Z", "+00:00"),  # pydantic's form to the others'
         "updated_at": updated_at,
-        "replaces": state["replaces"],
-        "replaced_by": state["replaced_by"],
-        "links": {**links(cast(str, state["order_id"])), **_neighbours(state)},
+        "links": _with_neighbours(links(order_id), kept),
     }
 
 
-def links(order_id: str) -> JsonObject:
+def links(order_id: str) -> OrderLinks:
     self = f"/api/orders/{order_id}"
     return {
         "self": self,
@@ -93,15 +174,18 @@ def links(order_id: str) -> JsonObject:
     }
 
 
-def _neighbours(state: JsonObject) -> JsonObject:
-    return {name: f"/api/orders/{state[name]}" for name in ("replaces", "replaced_by") if state[name]}
+def _with_neighbours(links: OrderLinks, order: _Kept) -> OrderLinks:
+    if order["replaces"]:
+        links["replaces"] = f"/api/orders/{order['replaces']}"
+    if order["replaced_by"]:
+        links["replaced_by"] = f"/api/orders/{order['replaced_by']}"
+    return links
 
 
 async def read_history(
     documents: Documents, order_id: str, limit: int, continuation: str | None
-) -> JsonObject:
-    """One page of what happened, oldest first: by whom (`actor`), because of which message or request
-    (`causation_id`), for which order (`correlation_id`).
+) -> OrderHistory:
+    """One page of what happened, oldest first.
 
     Raises OrderNotFound, BadDocumentRequest for a continuation of another query.
     """
@@ -114,7 +198,7 @@ async def read_history(
     return {"id": order_id, "events": events, "continuation": page.continuation}
 
 
-def _event_view(event: RecordedEvent) -> Json:
+def _event_view(event: RecordedEvent) -> OrderEvent:
     data = encode(event.data)
     return {
         "version": event.version,
@@ -152,7 +236,7 @@ class Wanted:
 
 async def list_orders(
     documents: Documents, wanted: Wanted, limit: int, continuation: str | None, container: str = CONTAINER
-) -> JsonObject:
+) -> OrderList:
     """Newest first, from the read container, which follows the orders by a moment.
 
     Raises BadDocumentRequest for a continuation of another query.
@@ -166,5 +250,8 @@ async def list_orders(
         continuation=continuation,
     )
     page = await documents.query(container, query)
-    items: list[Json] = [{name: item.get(name) for name in IN_LIST} for item in page.items]
-    return {"items": items, "continuation": page.continuation}
+    return {"items": [_row(item) for item in page.items], "continuation": page.continuation}
+
+
+def _row(item: JsonObject) -> OrderInList:
+    return cast(OrderInList, {name: item[name] for name in OrderInList.__annotations__})

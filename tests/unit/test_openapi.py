@@ -8,7 +8,7 @@ import pytest
 
 from tests.simulated import orderflow
 from tests.unit.http_support import Api, content
-from triggers.http import openapi, orders
+from triggers.http import openapi, openapi_document, orders
 from triggers.http.bodies import ID_PATTERN, identifier
 from triggers.http.routes import Route
 
@@ -16,7 +16,7 @@ from triggers.http.routes import Route
 def declared() -> dict[str, Any]:
     import function_app  # the composition root, as the app in the emulator is made
 
-    return openapi.document(function_app.routes)
+    return openapi_document.document(function_app.routes)
 
 
 def test_every_route_of_the_app_is_declared_as_it_is() -> None:
@@ -53,7 +53,7 @@ def test_every_operation_has_an_id_of_its_own_and_declares_the_parameters_of_its
 
 def test_a_route_declared_twice_is_a_mistake() -> None:
     with pytest.raises(ValueError, match="twice"):
-        openapi.document([*orders.ROUTES, Route("GET", "orders", "again", "again")])
+        openapi_document.document([*orders.ROUTES, Route("GET", "orders", "again", "again")])
 
 
 @pytest.mark.parametrize("value", ["a", "ä b", "x" * 64, "", "a/b", "a\\b", "a#b", "a?b", "a\x00", "a\x85"])
@@ -80,5 +80,5 @@ async def test_the_document_and_its_page_are_served() -> None:
 
 
 def test_nothing_of_the_document_is_taken_for_html() -> None:
-    document = openapi.document([Route("GET", "x", "get_x", "<script>alert(1)</script>")])
+    document = openapi_document.document([Route("GET", "x", "get_x", "<script>alert(1)</script>")])
     assert "<script" not in openapi.page(document)

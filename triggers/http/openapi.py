@@ -1,48 +1,26 @@
-"""The OpenAPI 3.1 document, from the declared routes and the models of their bodies, and a page of it."""
+"""Serves the OpenAPI document, and a page of it."""
 
 from collections.abc import Sequence
 from html import escape
-from http import HTTPStatus
 from typing import cast
 
 import azure.durable_functions as df
 import azure.functions as func
 import orjson
-from pydantic.json_schema import JsonSchemaMode, models_json_schema
 
 from core.json import Json, JsonObject
-from triggers.http.bodies import Body
-from triggers.http.problem import answer, answering
-from triggers.http.routes import IDENTIFIER, Parameter, Route
+from triggers.http.answers import Answer, Page
+from triggers.http.openapi_document import DESCRIPTION, document
+from triggers.http.problem import answering
+from triggers.http.routes import Route, of_service
 
-DESCRIPTION = (
-    "Money is integer minor units with an ISO 4217 code, times are RFC 3339. Errors are problem+json "
-    "(RFC 9457) that name the field and the rule."
-)
-VALIDATION: JsonSchemaMode = "validation"
+DOCUMENT = Answer(dict[str, Json])
+PAGE = Page(headers=("Content-Security-Policy",))
 
-PROBLEM: JsonObject = {
-    "type": "object",
-    "required": ["type", "title", "status", "detail", "errors"],
-    "properties": {
-        "type": {"type": "string"},
-        "title": {"type": "string"},
-        "status": {"type": "integer"},
-        "detail": {"type": "string"},
-        "errors": {
-            "type": "array",
-            "items": {
-                "type": "object",
-                "required": ["field", "rule"],
-                "properties": {"field": {"type": "string"}, "rule": {"type": "string"}},
-            },
-        },
-    },
-}
-
-ROUTES = (
-    Route("GET", "openapi.json", "get_openapi", "this document", anonymous=True),
-    Route("GET", "docs", "get_docs", "this document as a page", html=True, anonymous=True),
+ROUTES = of_service(
+    "system",
+    Route("GET", "openapi.json", "get_openapi", "this document", (DOCUMENT,), anonymous=True),
+    Route("GET", "docs", "get_docs", "this document as a page", (PAGE,), anonymous=True),
 )
 
 STYLE = (
@@ -70,113 +48,11 @@ def blueprint(routes: Sequence[Route]) -> df.Blueprint:
 
 
 async def _document(found: JsonObject) -> func.HttpResponse:
-    return answer(found)
+    return DOCUMENT(found)
 
 
 async def _page(html: str) -> func.HttpResponse:
-    policy = "default-src 'none'; style-src 'unsafe-inline'"
-    return func.HttpResponse(html, headers={"Content-Security-Policy": policy}, mimetype="text/html")
-
-
-def document(routes: Sequence[Route]) -> JsonObject:
-    """Raises ValueError for two routes that are one."""
-    models = sorted(
-        {route.body for route in routes if route.body is not None}, key=lambda model: model.__name__
-    )
-    names, schemas = _schemas(models)
-    paths: dict[str, dict[str, Json]] = {}
-    for route in routes:
-        methods = paths.setdefault(f"/api/{route.path}", {})
-        if route.method.lower() in methods:
-            raise ValueError(f"{route.method} {route.path} is declared twice")
-        methods[route.method.lower()] = _operation(route, names)
-    return {
-        "openapi": "3.1.0",
-        "info": {"title": "Orderflow", "version": "1", "description": DESCRIPTION},
-        "security": [{"functionKey": []}],
-        "paths": cast(JsonObject, {path: paths[path] for path in sorted(paths)}),
-        "components": {
-            "schemas": {**schemas, "Problem": PROBLEM},
-            "securitySchemes": {
-                "functionKey": {"type": "apiKey", "in": "header", "name": "x-functions-key"},
-            },
-        },
-    }
-
-
-def _schemas(models: Sequence[type[Body]]) -> tuple[dict[type[Body], JsonObject], JsonObject]:
-    """A reference to the schema of each model, and the schemas."""
-    references, found = models_json_schema(
-        [(model, VALIDATION) for model in models], ref_template="#/components/schemas/{model}"
-    )
-    return (
-        {model: cast(JsonObject, references[model, VALIDATION]) for model in models},
-        cast(JsonObject, found.get("$defs", {})),
-    )
-
-
-def _operation(route: Route, names: dict[type[Body], JsonObject]) -> JsonObject:
-    declared = {parameter.name for parameter in route.parameters}
-    in_path = [
-        Parameter(name, "path", "", IDENTIFIER, required=True)
-        for name in route.path_names
-        if name not in declared
-    ]
-    operation: JsonObject = {
-        "operationId": route.function,
-        "summary": route.summary,
-        "tags": [route.path.partition("/")[0]],
-        "parameters": [_parameter(parameter) for parameter in (*in_path, *route.parameters)],
-        "responses": _responses(route),
-    }
-    if route.body is not None:
-        content: JsonObject = {"application/json": {"schema": names[route.body]}}
-        operation["requestBody"] = {"required": route.body_required, "content": content}
-    elif route.media is not None:
-        operation["requestBody"] = {"required": True, "content": {route.media: {}}}
-    if route.anonymous:
-        operation["security"] = []
-    return operation
-
-
-def _parameter(parameter: Parameter) -> Json:
-    return {
-        "name": parameter.name,
-        "in": parameter.where,
-        "description": parameter.description,
-        "required": parameter.required,
-        "schema": parameter.schema,
-    }
-
-
-def _responses(route: Route) -> JsonObject:
-    content: JsonObject = (
-        {"text/html": {}} if route.html else {"application/json": {"schema": {"type": "object"}}}
-    )
-    responses: JsonObject = {}
-    for status in route.success:
-        empty = status in (HTTPStatus.NO_CONTENT, HTTPStatus.FOUND, HTTPStatus.NOT_MODIFIED)
-        described: JsonObject = {"description": HTTPStatus(status).phrase}
-        responses[str(status)] = described if empty else {**described, "content": content}
-    for status in sorted({*route.errors, *_errors_of_all(route)}):
-        problem: JsonObject = {
-            "application/problem+json": {"schema": {"$ref": "#/components/schemas/Problem"}}
-        }
-        responses[str(status)] = {"description": HTTPStatus(status).phrase, "content": problem}
-    return responses
-
-
-def _errors_of_all(route: Route) -> set[int]:
-    """Of what is given: a rule broken, a body too large, a card number. Whatever is asked: a store that is
-    away for longer than a client waits.
-    """
-    found: set[int] = {HTTPStatus.SERVICE_UNAVAILABLE}
-    has_body = route.body is not None or route.media is not None
-    if has_body or route.parameters or route.path_names:
-        found |= {HTTPStatus.BAD_REQUEST, HTTPStatus.UNPROCESSABLE_ENTITY}
-    if has_body:
-        found.add(HTTPStatus.REQUEST_ENTITY_TOO_LARGE)
-    return found
+    return PAGE(html, {"Content-Security-Policy": "default-src 'none'; style-src 'unsafe-inline'"})
 
 
 def page(found: JsonObject) -> str:

@@ -10,30 +10,38 @@ from services.orders import handlers, views
 from services.orders.commands import ChangeAddress
 from services.orders.handlers import Orders
 from services.orders.state import CANCELLABLE
+from triggers.http.answers import Answer
 from triggers.http.bodies import idempotency_key, path_identifier, read_body
-from triggers.http.order_requests import Address, ReplaceLines
+from triggers.http.order_requests import ADDRESS, Address, ReplaceLines
 from triggers.http.orders import etag, trace, wake
-from triggers.http.problem import answer, answering
-from triggers.http.routes import IDEMPOTENCY_KEY, Route
+from triggers.http.problem import answering
+from triggers.http.routes import IDEMPOTENCY_KEY, Route, of_service
 
-ROUTES = (
+CHANGED = Answer(views.OrderView, headers=("ETag",))
+REPLACED = Answer(views.OrderView, HTTPStatus.ACCEPTED, ("Location",))
+
+ROUTES = of_service(
+    "orders",
     Route(
         "PUT",
         "orders/{order_id}/address",
         "put_order_address",
         "change where an order goes, before it is shipped",
-        errors=(404, 409),
+        (CHANGED,),
+        (404, 409),
         body=Address,
+        example=ADDRESS,
     ),
     Route(
         "POST",
         "orders/{order_id}/replacement",
         "replace_order",
         "put an order with other lines in its place",
-        (202,),
+        (REPLACED,),
         (404, 409),
         parameters=(IDEMPOTENCY_KEY,),
         body=ReplaceLines,
+        example={"lines": [{"sku": "TEAPOT", "quantity": 1, "unit_price": 2495}]},
     ),
 )
 
@@ -62,7 +70,7 @@ async def _change_address(orders: Orders, req: func.HttpRequest) -> func.HttpRes
     with bind(order_id=order_id, correlation_id=order_id, traceparent=traceparent):
         await handlers.change_address(orders, order_id, command, traceparent)
     order = await views.read_order(orders.documents, order_id)
-    return answer(order, ETag=etag(order))
+    return CHANGED(order, {"ETag": etag(order)})
 
 
 async def _replace(
@@ -78,4 +86,4 @@ async def _replace(
         if outcome.state.status in CANCELLABLE:
             await wake(client, order_id)
     order = await views.read_order(orders.documents, order_id)
-    return answer(order, HTTPStatus.ACCEPTED, Location=f"/api/orders/{replacement_id}")
+    return REPLACED(order, {"Location": f"/api/orders/{replacement_id}"})

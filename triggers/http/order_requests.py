@@ -7,6 +7,7 @@ from typing import Annotated, Literal
 import orjson
 from pydantic import AfterValidator, Field, StringConstraints
 
+from core.json import Json
 from services.orders.commands import Place, RequestReplacement
 from services.orders.currencies import CURRENCIES
 from services.orders.events import OrderLine, ShippingAddress
@@ -52,6 +53,16 @@ def order_lines(lines: list[Line]) -> tuple[OrderLine, ...]:
 def digest(body: Body) -> str:
     """Tells a repeat of the request from another with the same key."""
     return hashlib.sha256(orjson.dumps(body.model_dump(), option=orjson.OPT_SORT_KEYS)).hexdigest()
+
+
+ADDRESS: Json = {
+    "name": "Ada Lovelace",
+    "street": "12 St James Square",
+    "city": "London",
+    "postal_code": "SW1Y 4JH",
+    "country": "GB",
+}
+"""An example."""
 
 
 class Address(Body):

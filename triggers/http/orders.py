@@ -17,6 +17,7 @@ from services.orders.handlers import Orders
 from services.orders.list_projection import ORDER_LIST
 from services.orders.policy import CANCEL_EVENT, Policy, start_input
 from services.orders.state import CANCELLABLE, TERMINAL, Status
+from triggers.http.answers import Answer, Empty
 from triggers.http.bodies import (
     idempotency_key,
     page_limit,
@@ -26,8 +27,8 @@ from triggers.http.bodies import (
     read_body,
     whole_number,
 )
-from triggers.http.order_requests import CancelOrder, PlaceOrder
-from triggers.http.problem import BadRequest, FieldError, answer, answering
+from triggers.http.order_requests import ADDRESS, CancelOrder, PlaceOrder
+from triggers.http.problem import BadRequest, FieldError, answering
 from triggers.http.routes import (
     CONTINUATION,
     IDEMPOTENCY_KEY,
@@ -36,6 +37,7 @@ from triggers.http.routes import (
     Parameter,
     Route,
     limit,
+    of_service,
     query,
 )
 from triggers.sagas import SagaUnreachable, is_active, start
@@ -52,21 +54,37 @@ STATUSES = frozenset(get_args(Status.__value__)) - {"none", "shipping_created"}
 logger = logging.getLogger("orderflow.http.orders")
 
 
-ROUTES = (
+PLACED = Answer(views.PlacedOrder, HTTPStatus.ACCEPTED, ("Location",))
+LISTED = Answer(views.OrderList)
+SHOWN = Answer(views.OrderView, headers=("ETag",))
+NOT_MODIFIED = Empty(HTTPStatus.NOT_MODIFIED, ("ETag",))
+HISTORY = Answer(views.OrderHistory)
+CANCELLING = Answer(views.OrderView, HTTPStatus.ACCEPTED)
+
+ROUTES = of_service(
+    "orders",
     Route(
         "POST",
         "orders",
         "place_order",
         "place an order",
-        (202,),
+        (PLACED,),
         parameters=(IDEMPOTENCY_KEY,),
         body=PlaceOrder,
+        example={
+            "customer_id": "ada",
+            "currency": "GBP",
+            "lines": [{"sku": "TEAPOT", "quantity": 2, "unit_price": 2495}],
+            "shipping_address": ADDRESS,
+            "payment_method": "tok_ok",
+        },
     ),
     Route(
         "GET",
         "orders",
         "list_orders",
         "orders, newest first; one filter at least",
+        (LISTED,),
         parameters=(
             query("customer_id", "of this customer", IDENTIFIER),
             query("status", "that have this status", {"type": "string", "enum": [*sorted(STATUSES)]}),
@@ -82,7 +100,7 @@ ROUTES = (
         "orders/{order_id}",
         "get_order",
         "an order, as it is or as it was",
-        (200, 304),
+        (SHOWN, NOT_MODIFIED),
         (404,),
         parameters=(
             query("at", "as it was then", TIME),
@@ -99,7 +117,8 @@ ROUTES = (
         "orders/{order_id}/history",
         "get_order_history",
         "what happened to an order",
-        errors=(404,),
+        (HISTORY,),
+        (404,),
         parameters=(limit(HISTORY_EVENTS, 100), CONTINUATION),
     ),
     Route(
@@ -107,10 +126,11 @@ ROUTES = (
         "orders/{order_id}/cancel",
         "cancel_order_request",
         "cancel an order before it is shipped",
-        (202,),
+        (CANCELLING,),
         (404, 409),
         body=CancelOrder,
         body_required=False,
+        example={"reason": "ordered twice"},
     ),
 )
 
@@ -159,13 +179,10 @@ async def _place(
             given = start_input(policy, traceparent)
             await _start(client, order_id, given, certainly_new=bool(outcome.events))
     links = views.links(order_id)
-    accepted: JsonObject = {
-        "id": order_id,
-        "status": outcome.state.status,
-        "version": outcome.version,
-        "links": links,
-    }
-    return answer(accepted, HTTPStatus.ACCEPTED, Location=str(links["self"]))
+    return PLACED(
+        {"id": order_id, "status": outcome.state.status, "version": outcome.version, "links": links},
+        {"Location": links["self"]},
+    )
 
 
 async def _start(
@@ -203,7 +220,7 @@ async def _list(orders: Orders, places: Places, req: func.HttpRequest) -> func.H
         page = await views.list_orders(orders.documents, wanted, limit, _continuation(req), container)
     except BadDocumentRequest as error:
         raise _bad_continuation() from error
-    return answer(page)
+    return LISTED(page)
 
 
 async def _get(orders: Orders, req: func.HttpRequest) -> func.HttpResponse:
@@ -213,18 +230,19 @@ async def _get(orders: Orders, req: func.HttpRequest) -> func.HttpResponse:
     if at is not None:
         if wait_s:
             raise BadRequest([FieldError("wait", "must not be given with at: the past does not change")])
-        return answer(await views.read_order_at(orders.documents, order_id, at))
+        past = await views.read_order_at(orders.documents, order_id, at)
+        return SHOWN(past, {"ETag": etag(past)})
     known = etags(req.headers.get("If-None-Match", ""))
     order = await views.read_order(orders.documents, order_id)
     if wait_s and (not known or etag(order) in known or "*" in known):
         order = await _next_version(orders, order, wait_s)
     tag = etag(order)
     if tag in known or "*" in known:
-        return func.HttpResponse(status_code=HTTPStatus.NOT_MODIFIED, headers={"ETag": tag})
-    return answer(order, ETag=tag)
+        return NOT_MODIFIED({"ETag": tag})
+    return SHOWN(order, {"ETag": tag})
 
 
-async def _next_version(orders: Orders, order: JsonObject, wait_s: float) -> JsonObject:
+async def _next_version(orders: Orders, order: views.OrderView, wait_s: float) -> views.OrderView:
     """The order once its version is another, or as it is when the time is over. Polls, but only for a client
     that waits, and not for an order that has ended."""
     loop = asyncio.get_running_loop()
@@ -237,7 +255,7 @@ async def _next_version(orders: Orders, order: JsonObject, wait_s: float) -> Jso
             break
         await asyncio.sleep(min(pause, left))
         pause = min(pause * 2, LONGEST_POLL_S)
-        order = await views.read_order(orders.documents, str(order["id"]))
+        order = await views.read_order(orders.documents, order["id"])
     return order
 
 
@@ -248,7 +266,7 @@ async def _history(orders: Orders, req: func.HttpRequest) -> func.HttpResponse:
         page = await views.read_history(orders.documents, order_id, limit, _continuation(req))
     except BadDocumentRequest as error:
         raise _bad_continuation() from error
-    return answer(page)
+    return HISTORY(page)
 
 
 def _continuation(req: func.HttpRequest) -> str | None:
@@ -269,7 +287,7 @@ async def _cancel(
         outcome = await handlers.request_cancel(orders, order_id, body.reason, traceparent)
         if outcome.state.status in CANCELLABLE:
             await wake(client, order_id)
-    return answer(await views.read_order(orders.documents, order_id), HTTPStatus.ACCEPTED)
+    return CANCELLING(await views.read_order(orders.documents, order_id))
 
 
 async def wake(client: df.DurableOrchestrationClient, order_id: str) -> None:
@@ -286,7 +304,7 @@ def trace(req: func.HttpRequest, order_id: str) -> str:
     return child_traceparent(given, order_id) or root_traceparent(order_id)
 
 
-def etag(order: JsonObject) -> str:
+def etag(order: views.OrderView) -> str:
     return f'"{order["version"]}"'
 
 

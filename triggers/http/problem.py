@@ -4,6 +4,7 @@ import logging
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from http import HTTPStatus
+from typing import TypedDict
 
 import azure.functions as func
 import orjson
@@ -12,6 +13,7 @@ from core.decider import Rejection
 from core.resilience import TRANSIENT, retry_transient
 from core.telemetry import log
 
+MEDIA = "application/problem+json"
 RETRY_BUDGET_S = 5.0
 """A client waits: transient errors are repeated for this long, then the answer is 503."""
 
@@ -65,6 +67,19 @@ class FieldError:
     rule: str
 
 
+class BrokenRule(TypedDict):
+    field: str
+    rule: str
+
+
+class Problem(TypedDict):
+    type: str
+    title: str
+    status: int
+    detail: str
+    errors: list[BrokenRule]
+
+
 class BadRequest(Exception):
     """The request cannot be carried out as it is, whatever the state."""
 
@@ -75,7 +90,7 @@ class BadRequest(Exception):
 
 
 def problem(status: HTTPStatus, detail: str, errors: Sequence[FieldError] = ()) -> func.HttpResponse:
-    body = {
+    body: Problem = {
         "type": "about:blank",
         "title": status.phrase,
         "status": status.value,
@@ -83,9 +98,7 @@ def problem(status: HTTPStatus, detail: str, errors: Sequence[FieldError] = ()) 
         "errors": [{"field": error.field, "rule": error.rule} for error in errors],
     }
     headers = {"Retry-After": "1"} if status == HTTPStatus.SERVICE_UNAVAILABLE else None
-    return func.HttpResponse(
-        orjson.dumps(body), status_code=status, headers=headers, mimetype="application/problem+json"
-    )
+    return func.HttpResponse(orjson.dumps(body), status_code=status, headers=headers, mimetype=MEDIA)
 
 
 def answer(body: object, status: HTTPStatus = HTTPStatus.OK, **headers: str) -> func.HttpResponse:

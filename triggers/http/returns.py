@@ -13,11 +13,12 @@ from services.orders import return_handlers, return_views
 from services.orders.handlers import Orders
 from services.orders.policy import CANCEL_EVENT, OPERATOR_EVENT, return_event
 from services.orders.return_saga import APPROVED, INSPECTED, RECEIVED, REJECTED
+from triggers.http.answers import Answer
 from triggers.http.bodies import idempotency_key, path_identifier, read_body
 from triggers.http.orders import trace
-from triggers.http.problem import answer, answering
+from triggers.http.problem import answering
 from triggers.http.return_requests import ByHand, InspectGoods, ReturnGoods, WithReason
-from triggers.http.routes import IDEMPOTENCY_KEY, Route
+from triggers.http.routes import IDEMPOTENCY_KEY, Route, of_service
 from triggers.sagas import ReturnSagas, SagaUnreachable
 
 OPERATOR = "operator"
@@ -29,57 +30,67 @@ type Ask = Callable[[func.HttpRequest, str], c.ReturnCommand]
 logger = logging.getLogger("orderflow.http.returns")
 
 
-ROUTES = (
+REQUESTED = Answer(return_views.ReturnView, HTTPStatus.ACCEPTED, ("Location",))
+LISTED = Answer(return_views.ReturnList)
+SHOWN = Answer(return_views.ReturnView)
+TAKEN = Answer(return_views.ReturnView, HTTPStatus.ACCEPTED)
+
+ROUTES = of_service(
+    "returns",
     Route(
         "POST",
         "orders/{order_id}/returns",
         "request_return",
         "ask to send goods back",
-        (202,),
+        (REQUESTED,),
         (404, 409),
         parameters=(IDEMPOTENCY_KEY,),
         body=ReturnGoods,
+        example={"lines": [{"line": 1, "quantity": 1, "reason": "the lid does not fit"}]},
     ),
-    Route("GET", "orders/{order_id}/returns", "list_returns", "the returns of an order", errors=(404,)),
-    Route("GET", "returns/{return_id}", "get_return", "a return", errors=(404,)),
+    Route("GET", "orders/{order_id}/returns", "list_returns", "the returns of an order", (LISTED,), (404,)),
+    Route("GET", "returns/{return_id}", "get_return", "a return", (SHOWN,), (404,)),
     Route(
         "POST",
         "returns/{return_id}/cancel",
         "cancel_return_request",
         "cancel a return before its parcel is back",
-        (202,),
+        (TAKEN,),
         (404, 409),
     ),
-    Route("POST", f"{OPERATIONS}/approve", "approve_return", "approve a return", (202,), (404, 409)),
+    Route("POST", f"{OPERATIONS}/approve", "approve_return", "approve a return", (TAKEN,), (404, 409)),
     Route(
         "POST",
         f"{OPERATIONS}/reject",
         "reject_return",
         "reject a return",
-        (202,),
+        (TAKEN,),
         (404, 409),
         body=WithReason,
+        example={"reason": "outside the 30 days"},
     ),
-    Route("POST", f"{OPERATIONS}/received", "receive_return", "its parcel is back", (202,), (404, 409)),
+    Route("POST", f"{OPERATIONS}/received", "receive_return", "its parcel is back", (TAKEN,), (404, 409)),
     Route(
         "POST",
         f"{OPERATIONS}/inspection",
         "inspect_return",
         "what was found in the parcel",
-        (202,),
+        (TAKEN,),
         (404, 409),
         body=InspectGoods,
+        example={"lines": [{"line": 1, "restocked": 1}]},
     ),
     Route(
         "POST",
         f"{OPERATIONS}/settle",
         "settle_return",
         "it was settled by hand",
-        (202,),
+        (TAKEN,),
         (404, 409),
         body=ByHand,
+        example={"note": "paid back by bank transfer"},
     ),
-    Route("POST", f"{OPERATIONS}/retry", "retry_return", "try its step again, now", (202,), (404, 409)),
+    Route("POST", f"{OPERATIONS}/retry", "retry_return", "try its step again, now", (TAKEN,), (404, 409)),
 )
 
 
@@ -175,15 +186,15 @@ async def _request(
                 # The return is accepted already: `restart_idle_returns` starts what could not be started.
                 logger.warning("saga not started, left to the timer", exc_info=True)
     view = return_views.return_view(outcome.state, found)
-    return answer(view, HTTPStatus.ACCEPTED, Location=f"/api/returns/{found.return_id}")
+    return REQUESTED(view, {"Location": view["links"]["self"]})
 
 
 async def _list(orders: Orders, req: func.HttpRequest) -> func.HttpResponse:
-    return answer(await return_views.list_returns(orders.documents, path_identifier(req, "order_id")))
+    return LISTED(await return_views.list_returns(orders.documents, path_identifier(req, "order_id")))
 
 
 async def _get(orders: Orders, req: func.HttpRequest) -> func.HttpResponse:
-    return answer(await return_views.read_return(orders.documents, path_identifier(req, "return_id")))
+    return SHOWN(await return_views.read_return(orders.documents, path_identifier(req, "return_id")))
 
 
 async def _step(
@@ -202,7 +213,7 @@ async def _step(
         command = ask(req, return_id)
         await return_handlers.ask(orders, order_id, return_id, command, traceparent, actor)
         await _tell(client, return_id, event(return_id), type_)
-    return answer(await return_views.read_return(orders.documents, return_id), HTTPStatus.ACCEPTED)
+    return TAKEN(await return_views.read_return(orders.documents, return_id))
 
 
 async def _tell(client: df.DurableOrchestrationClient, return_id: str, event: str, type_: str) -> None:
@@ -220,4 +231,4 @@ async def _retry(
     return_id = path_identifier(req, "return_id")
     view = await return_views.read_return(orders.documents, return_id)
     await sagas.wake(client, return_views.order_of(return_id), return_id)
-    return answer(view, HTTPStatus.ACCEPTED)
+    return TAKEN(view)

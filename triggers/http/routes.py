@@ -1,10 +1,11 @@
 """What each trigger module declares of its routes, for the OpenAPI document (openapi.py)."""
 
 import re
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Literal
 
-from core.json import JsonObject
+from core.json import Json, JsonObject
+from triggers.http.answers import Declared
 from triggers.http.bodies import ID_PATTERN, Body
 
 type In = Literal["path", "query", "header"]
@@ -35,28 +36,34 @@ class Route:
     """One method of a route, without the prefix `api`.
 
     function: the name of its function, which is its operation id.
-    success: what it answers, by status; errors: the statuses of the rejections that it may answer with.
-    body: the model of its JSON body; media: that of a body which has no model.
-    html: it answers with a page.
+    answers: when nothing is wrong; errors: the statuses of the rejections that it may answer with.
+    body: the model of its JSON body; media: that of a body which has no model; example: of the body.
     anonymous: it takes no key of the functions host.
+    tag: the service that it belongs to (`of_service`).
     """
 
     method: Literal["GET", "POST", "PUT", "DELETE"]
     path: str
     function: str
     summary: str
-    success: tuple[int, ...] = (200,)
+    answers: tuple[Declared | int, ...] = (200,)
     errors: tuple[int, ...] = ()
     parameters: tuple[Parameter, ...] = ()
     body: type[Body] | None = None
     body_required: bool = True
     media: str | None = None
+    example: Json = None
     html: bool = False
     anonymous: bool = False
+    tag: str = ""
 
     @property
     def path_names(self) -> tuple[str, ...]:
         return tuple(re.findall(r"{(\w+)}", self.path))
+
+
+def of_service(name: str, *routes: Route) -> tuple[Route, ...]:
+    return tuple(replace(route, tag=name) for route in routes)
 
 
 def query(name: str, description: str, schema: JsonObject | None = None) -> Parameter:
