@@ -9,6 +9,7 @@ from opentelemetry.metrics import get_meter
 from activities import orders as order_activities
 from activities import returns as return_activities
 from adapters.notifications.connect import channels_of, operators_of
+from adapters.notifications.delivery_status import read_delivery_status
 from adapters.notifications.event_grid import read_events
 from adapters.notifications.outbox import read_outbox
 from adapters.notifications.settings import read_notification_settings
@@ -189,7 +190,11 @@ for blueprint in (
     preferences_api.blueprint(documents, clock, notifier.unsubscribe_key),
     templates_api.blueprint(documents, clock),
     notifications_api.blueprint(
-        notifier, told.report_key, read_events, partial(read_outbox, documents) if told.to_outbox else None
+        notifier,
+        told.report_key,
+        read_events,
+        partial(read_delivery_status, told.email_sender, clock),
+        partial(read_outbox, documents) if told.to_outbox else None,
     ),
     notification_messages.blueprint(notifier),
     order_changes.blueprint(documents, bus),

@@ -99,13 +99,15 @@ type Smtp = Literal[
 class SmtpServer:
     """Says what little of SMTP a mail needs, and misbehaves as told, for every connection.
 
-    connections: how many there were; mails: the content of each that came whole, whatever was answered.
+    connections: how many there were; commands: their lines; mails: the content of each that came whole,
+    whatever was answered.
     """
 
     def __init__(self) -> None:
         self.port = 0
         self.behaviour: Smtp = "well"
         self.connections = 0
+        self.commands: list[bytes] = []
         self.mails: list[bytes] = []
         self._over = asyncio.Event()
 
@@ -128,7 +130,9 @@ class SmtpServer:
         greetings = {"garbage": b"\x00\xff no SMTP at all\r\n\r\n", "closing": b"421 4.3.2 closing\r\n"}
         writer.write(greetings.get(behaviour, b"220 test ESMTP\r\n"))
         while behaviour not in greetings:
-            command = (await reader.readuntil(b"\r\n")).split()[0].upper()
+            line = (await reader.readuntil(b"\r\n")).strip()
+            self.commands.append(line)
+            command = line.split()[0].upper()
             if command == b"QUIT" and behaviour == "slow to leave":
                 return await self._wait()
             if command == b"QUIT":
@@ -155,6 +159,7 @@ class SmtpServer:
 
 
 _ANSWERS = {
+    ("well", b"EHLO"): b"250-test\r\n250 DSN\r\n",
     ("greylist", b"RCPT"): b"450 4.2.0 greylisted, come back later\r\n",
     ("refuse", b"RCPT"): b"550 5.1.1 no such user\r\n",
 }

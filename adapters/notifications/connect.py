@@ -51,7 +51,8 @@ def _channel(name: str, settings: NotificationSettings, clock: Clock, timeout_s:
                 settings.smtp_username,
                 settings.smtp_password,
             )
-            return SmtpEmail(server, settings.email_sender, clock, timeout_s)
+            reports = bool(settings.report_key)
+            return SmtpEmail(server, settings.email_sender, clock, timeout_s, reports=reports)
         case "azure-email":
             from adapters.notifications import azure_communication as azure  # noqa: PLC0415
 

@@ -1,9 +1,9 @@
 """E-mail by SMTP (RFC 5321): one connection per message, to a relay that takes it from there.
 
-That the relay has taken it is all that SMTP says; a later bounce is a mail of its own, read by nobody here.
+That the relay has taken it is all that SMTP says. What becomes of the mail then is told by another mail, to
+its sender (delivery_status.py), which names its `ENVID` or `Message-ID`.
 """
 
-import hashlib
 import logging
 from dataclasses import dataclass
 from email.message import EmailMessage
@@ -12,6 +12,7 @@ from typing import Literal
 
 import aiosmtplib
 
+from adapters.notifications.mail_ids import mail_id
 from core.clock import Clock
 from core.telemetry import log
 from services.notifications.channels import Channel, Message, SendRefused, SendUnavailable, Sent
@@ -36,13 +37,17 @@ class SmtpServer:
 
 
 class SmtpEmail(Channel):
-    """`timeout_s` is for each answer of the server; the caller bounds the whole."""
+    """`timeout_s` is for each answer of the server; the caller bounds the whole. With `reports` the servers
+    on the way are asked to report success too (RFC 3461), and to give back headers only."""
 
-    def __init__(self, server: SmtpServer, sender: str, clock: Clock, timeout_s: float) -> None:
+    def __init__(
+        self, server: SmtpServer, sender: str, clock: Clock, timeout_s: float, *, reports: bool = False
+    ) -> None:
         self._server = server
         self._sender = sender
         self._clock = clock
         self._timeout_s = timeout_s
+        self._reports = reports
 
     async def send(self, message: Message) -> Sent:
         mail = self._mail(message)
@@ -58,7 +63,16 @@ class SmtpEmail(Channel):
         )
         try:
             await client.connect()
-            await client.send_message(mail, sender=self._sender, recipients=list(message.to))
+            if self._reports and client.is_ehlo_or_helo_needed:
+                await client.ehlo()
+            dsn = self._reports and client.supports_extension("dsn")
+            await client.send_message(
+                mail,
+                sender=self._sender,
+                recipients=list(message.to),
+                mail_options=["RET=HDRS", f"ENVID={mail_id(message.key)}"] if dsn else None,
+                rcpt_options=["NOTIFY=SUCCESS,FAILURE"] if dsn else None,
+            )
             await _take_leave(client)
         except (aiosmtplib.SMTPSenderRefused, aiosmtplib.SMTPDataError) as error:
             raise _answered(error) from error
@@ -79,7 +93,7 @@ class SmtpEmail(Channel):
         mail["Subject"] = message.title
         mail["Date"] = format_datetime(self._clock.now())
         domain = self._sender.rpartition("@")[2]
-        mail["Message-ID"] = f"<{hashlib.sha256(message.key.encode()).hexdigest()[:32]}@{domain}>"
+        mail["Message-ID"] = f"<{mail_id(message.key)}@{domain}>"
         mail["Content-Language"] = message.locale
         for name, value in headers_of(message).items():
             mail[name] = value

@@ -2,7 +2,11 @@
 
 import re
 
+from core.card_numbers import redact
+
 MAX_REASON = 300
+MAX_LOOKED_AT = 2000
+"""A server may say much, and every character is looked at some sixty times."""
 
 _EMAIL = re.compile(r"([^\s<>@,;:\"']{1,64})@([^\s<>@,;:\"']{1,255})")
 _PHONE = re.compile(r"\+\d{5,13}(?=\d{2})")
@@ -16,5 +20,5 @@ def masked(text: str) -> str:
 
 
 def reason(text: str) -> str:
-    """A provider's words, fit to be kept: masked, on one line, not too long."""
-    return masked(" ".join(text.split()))[:MAX_REASON]
+    """A provider's words, fit to be kept: masked, without card numbers, on one line, not too long."""
+    return redact(masked(" ".join(text[:MAX_LOOKED_AT].split())))[:MAX_REASON]

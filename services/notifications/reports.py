@@ -34,7 +34,7 @@ async def queue_report(notifier: Notifier, report: RecordReport) -> None:
     """Have it recorded; again in a moment when it was looked for in vain."""
     now = notifier.clock.now()
     command = wrap(
-        report,
+        replace(report, reason=masking.reason(report.reason)),
         id=f"{report.report_id}:{report.looked}",
         source="notifications",
         subject=report.report_id,
@@ -57,7 +57,7 @@ async def record_report(notifier: Notifier, report: RecordReport) -> None:
                 return await queue_report(notifier, replace(report, looked=report.looked + 1))
             return log(logger, logging.WARNING, "report of an unknown message", report_id=report.report_id)
         it, etag = await notification.read(notifier.documents, found.subject, found.id)
-        after = notification.reported(it, report.outcome, masking.reason(report.reason), report.reported_at)
+        after = notification.reported(it, report.outcome, report.reason, report.reported_at)
         if after is not None:
             try:
                 await notification.move(notifier.documents, after, etag)

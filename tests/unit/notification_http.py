@@ -6,12 +6,14 @@ import azure.durable_functions as df
 import azure.functions as func
 import orjson
 
+from adapters.notifications.delivery_status import read_delivery_status
 from adapters.notifications.event_grid import read_events
 from adapters.notifications.outbox import read_outbox
 from tests.fakes import FakeBus, FakeClock, FakeDocuments
 from tests.notification_support import notifier
 from triggers.http import notification_preferences, notification_templates, notifications
 
+SENDER = "shop@shop.example"
 REPORT_KEY = "r" * 32
 
 
@@ -26,7 +28,11 @@ class NotificationApi:
             notification_preferences.blueprint(self.documents, self.clock, self.to.unsubscribe_key),
             notification_templates.blueprint(self.documents, self.clock),
             notifications.blueprint(
-                self.to, report_key, read_events, partial(read_outbox, self.documents) if outbox else None
+                self.to,
+                report_key,
+                read_events,
+                partial(read_delivery_status, SENDER, self.clock),
+                partial(read_outbox, self.documents) if outbox else None,
             ),
         ):
             app.register_functions(blueprint)

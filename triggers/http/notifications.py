@@ -8,20 +8,23 @@ from http import HTTPStatus
 import azure.durable_functions as df
 import azure.functions as func
 
+from core.card_numbers import card_number_in
 from core.decider import Rejection
 from core.documents import BadDocumentRequest
 from core.json import JsonObject
 from services.notifications.reports import Posted, queue_report
 from services.notifications.telling import Notifier
 from services.notifications.views import NotificationNotFound, read_notification, read_notifications
-from triggers.http.bodies import MAX_BODY_BYTES, query_identifier, whole_number
+from triggers.http.bodies import MAX_BODY_BYTES, card_number_refused, query_identifier, whole_number
 from triggers.http.problem import BadRequest, FieldError, answer, answering
 from triggers.http.routes import IDENTIFIER, Parameter, Route, limit, query
 
 MAX_OUTBOX = 100
 MAX_PAGE = 100
+MAX_STATUS_BYTES = 256 * 1024
+"""A mail of ours that comes back whole has room in it. To read one that is made to be slow takes a second."""
 
-type ReadEvents = Callable[[bytes], Posted]
+type ReadReports = Callable[[bytes], Posted]
 """Raises ValueError, which names the field."""
 
 type ReadOutbox = Callable[[int], Awaitable[Sequence[JsonObject]]]
@@ -39,6 +42,8 @@ class NoOutbox(Rejection):
     def __init__(self) -> None:
         super().__init__("no_outbox", "there is an outbox only with ORDERFLOW_NOTIFICATION_CHANNELS=outbox")
 
+
+KEY = query("key", "ORDERFLOW_DELIVERY_REPORT_KEY")
 
 ROUTES = (
     Route(
@@ -65,8 +70,18 @@ ROUTES = (
         "take_delivery_reports",
         "for Event Grid, with its key",
         errors=(403,),
-        parameters=(query("key", "of the subscription"),),
+        parameters=(KEY,),
         media="application/json",
+        anonymous=True,
+    ),
+    Route(
+        "POST",
+        "webhooks/notifications/delivery-status",
+        "take_delivery_status",
+        "for mail servers, with its key: a report as RFC 3464 has it",
+        errors=(403,),
+        parameters=(KEY,),
+        media="message/rfc822",
         anonymous=True,
     ),
     Route(
@@ -81,7 +96,11 @@ ROUTES = (
 
 
 def blueprint(
-    notifier: Notifier, report_key: str, read_events: ReadEvents, read_outbox: ReadOutbox | None
+    notifier: Notifier,
+    report_key: str,
+    read_events: ReadReports,
+    read_status: ReadReports,
+    read_outbox: ReadOutbox | None,
 ) -> df.Blueprint:
     """`read_outbox` is None where messages really are sent; an empty `report_key` takes no report."""
     bp = df.Blueprint()
@@ -99,7 +118,14 @@ def blueprint(
         route="webhooks/notifications/event-grid", methods=["POST"], auth_level=func.AuthLevel.ANONYMOUS
     )
     async def take_delivery_reports(req: func.HttpRequest) -> func.HttpResponse:
-        return await answering(lambda: _take(notifier, report_key, read_events, req))
+        return await answering(lambda: _take(notifier, report_key, read_events, MAX_BODY_BYTES, req))
+
+    # Anonymous: a mail server pipes what comes to the sender's address, with the key in the URL.
+    @bp.route(
+        route="webhooks/notifications/delivery-status", methods=["POST"], auth_level=func.AuthLevel.ANONYMOUS
+    )
+    async def take_delivery_status(req: func.HttpRequest) -> func.HttpResponse:
+        return await answering(lambda: _take(notifier, report_key, read_status, MAX_STATUS_BYTES, req))
 
     @bp.route(route="development/outbox", methods=["GET"])
     async def get_outbox(req: func.HttpRequest) -> func.HttpResponse:
@@ -131,23 +157,31 @@ async def _get(notifier: Notifier, req: func.HttpRequest) -> func.HttpResponse:
 
 
 async def _take(
-    notifier: Notifier, key: str, read_events: ReadEvents, req: func.HttpRequest
+    notifier: Notifier, key: str, read: ReadReports, most: int, req: func.HttpRequest
 ) -> func.HttpResponse:
-    """Queued, not recorded at once: Event Grid waits for 30 s at most, and posts again what was not taken."""
+    """Queued, not recorded at once: Event Grid waits for 30 s at most, and posts again what was not taken.
+
+    Only what goes on is looked through for card numbers. From a reason they are taken out: a server that says
+    one would say it again.
+    """
     given = req.params.get("key", "")
     if not key or not hmac.compare_digest(given.encode(), key.encode()):
         raise ReportNotTrusted
     body = req.get_body()
-    if len(body) > MAX_BODY_BYTES:
-        rule = f"must be at most {MAX_BODY_BYTES} bytes"
+    if len(body) > most:
+        rule = f"must be at most {most} bytes"
         raise BadRequest([FieldError("body", rule)], HTTPStatus.REQUEST_ENTITY_TOO_LARGE)
     try:
-        posted = read_events(body)
+        posted = read(body)
     except ValueError as error:
         field, _, rule = str(error).partition(": ")
         raise BadRequest([FieldError(field, rule)]) from error
     if posted.validation_code:
         return answer({"validationResponse": posted.validation_code})
+    for report in posted.reports:
+        held = card_number_in({"report_id": report.report_id, "provider_id": report.provider_id})
+        if held is not None:
+            raise card_number_refused(held)
     for report in posted.reports:
         await queue_report(notifier, report)
     return answer({"taken": len(posted.reports)})
