@@ -4,7 +4,7 @@ Writes are plain synchronous functions over a `Transaction`. Those that wait are
 event loop's thread, committed together, and only then answered: a reply leaves after its commit was synced
 (`synchronous=FULL`). Only COMMIT, which waits for the disk, runs on a thread of its own: each statement gives
 up the interpreter lock for a moment, and a second thread would get it back only after a switch interval. A
-caller that writes alone does not pay for that thread: see `ALONE`.
+caller that writes alone pays neither for that thread nor for the forming of a group: see `ALONE`.
 
 Several processes may share the file. SQLite's own lock is unfair, so the turn to write passes through
 `turnstile.py`; after a commit the others are told what became ready (`wakeups.py`).
@@ -32,9 +32,13 @@ BUSY: Final = 1600
 groups, because on a fast machine groups stay small however many writes there are."""
 
 ALONE: Final = 8
-"""So many groups of one write each say that one caller writes and waits, again and again. The loop then waits
-for the disk itself: to hand the commit to the thread, and to hear of it, costs a fifth of such a write. Not
-for every group of one: while others are about to write, answers that come sooner only make groups smaller."""
+"""So many groups of one write each say that one caller writes and waits, again and again. Its writes are then
+done at once, and the loop waits for the disk itself: to hand the commit to the thread, and to hear of it,
+costs a fifth of such a write. Not for every group of one: while others are about to write, answers that come
+sooner only make groups smaller."""
+
+APART_S: Final = 0.0002
+"""Nobody gets an answer and writes again so soon, but who was waiting while the loop was at the disk does."""
 
 QUICK_S: Final = 0.005
 """How long the loop may wait for the disk. Where commits usually take more they are the thread's."""
@@ -46,6 +50,8 @@ class StoreStopped(Exception):
 
 class WriteTurn(Protocol):
     """Who may write, among the processes that share the file."""
+
+    def take_if_free(self) -> bool: ...
 
     async def acquire(self) -> None: ...
 
@@ -99,6 +105,7 @@ class Store:
         self._lone_groups = 0
         """Groups of one write, since the last that had more."""
         self._usual_commit_s = 10 * QUICK_S  # until it is known better, the disk is slow
+        self._last_commit_at = 0.0
         self._after_commit = after_commit
         self._writer = open_writer(path, schema, synchronous)
         self._reader = open_reader(path)
@@ -125,8 +132,11 @@ class Store:
         if self._closing:
             raise StoreStopped("the store is closed")
         if self._crash is None:
+            alone = self._committer is None and self._may_commit_at_once()
             self._waiting.append((work, future))
-            if self._committer is None:
+            if alone:
+                self._commit_at_once()
+            elif self._committer is None:
                 self._committer = loop.create_task(self._commit_groups())
         return await future
 
@@ -192,20 +202,40 @@ class Store:
             if db is not None:
                 db.close()
 
+    def _may_commit_at_once(self) -> bool:
+        """Whether a lone caller writes; the turn to write is then taken. Raises OSError."""
+        if self._commit_inline or self._lone_groups < ALONE or self._usual_commit_s >= QUICK_S:
+            return False
+        if time.monotonic() - self._last_commit_at < APART_S:
+            self._lone_groups = 0
+            return False
+        return self._turn is None or self._turn.take_if_free()
+
+    def _commit_at_once(self) -> None:
+        group = self._begin_group()
+        if group.begun:
+            self._commit(group)
+        self._conclude(group)
+
     async def _commit_groups(self) -> None:
         """Runs while writes wait: each round is one group, one commit."""
         try:
             while self._waiting:
                 await self._keep_pace()
-                group = await self._commit_group()
-                if group.written:
-                    self.commits += 1
-                    if not self._survives(self.commits):
-                        return
-                group.answer()
-                self._announce(group.wakes)
+                if not self._conclude(await self._commit_group()):
+                    return
         finally:
             self._committer = None
+
+    def _conclude(self, group: WriteGroup) -> bool:
+        """Whether the store lives on."""
+        if group.written:
+            self.commits += 1
+            if not self._survives(self.commits):
+                return False
+        group.answer()
+        self._announce(group.wakes)
+        return True
 
     async def _keep_pace(self) -> None:
         if not self._pace_s:
@@ -241,6 +271,17 @@ class Store:
             group = self._next_group()
             group.fail(error)
             return group
+        group = self._begin_group()
+        if group.begun:
+            if self._commit_inline or not group.changed:
+                self._commit(group)
+            else:
+                loop = asyncio.get_running_loop()
+                await loop.run_in_executor(self._commit_thread, self._commit, group)
+        return group
+
+    def _begin_group(self) -> WriteGroup:
+        """All but the commit."""
         group = self._next_group()
         db = self._writer
         before = db.total_changes
@@ -250,29 +291,24 @@ class Store:
         except Exception as error:
             self._end_turn()
             group.fail(error)
-            return group
-        written = db.total_changes != before
-        try:
-            alone = self._lone_groups >= ALONE and self._usual_commit_s < QUICK_S
-            if self._commit_inline or not written or alone:
-                self._commit()
-            else:
-                loop = asyncio.get_running_loop()
-                await loop.run_in_executor(self._commit_thread, self._commit)
-        except sqlite3.Error as error:
-            group.fail(error)
         else:
-            group.written = written
+            group.begun = True
+            group.changed = db.total_changes != before
         return group
 
-    def _commit(self) -> None:
+    def _commit(self, group: WriteGroup) -> None:
         """On whichever thread: the next process must not wait until this one's loop has time again."""
         began = time.monotonic()
         try:
             self._writer.execute("COMMIT")
+        except sqlite3.Error as error:
+            group.fail(error)
+        else:
+            group.written = group.changed
         finally:
             self._end_turn()
-            self._usual_commit_s += 0.1 * (time.monotonic() - began - self._usual_commit_s)
+            self._last_commit_at = time.monotonic()
+            self._usual_commit_s += 0.1 * (self._last_commit_at - began - self._usual_commit_s)
 
     def _end_turn(self) -> None:
         try:

@@ -24,7 +24,7 @@ class Turnstile(WriteTurn):
         self._threads = ThreadPoolExecutor(1, "write-turn")
 
     async def acquire(self) -> None:
-        if self._take_if_free():
+        if self.take_if_free():
             return
         waiting = self._threads.submit(self._wait)
         try:
@@ -43,7 +43,7 @@ class Turnstile(WriteTurn):
         os.close(self._queue)
         os.close(self._turn)
 
-    def _take_if_free(self) -> bool:
+    def take_if_free(self) -> bool:
         try:
             fcntl.flock(self._queue, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:

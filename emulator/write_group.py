@@ -44,6 +44,9 @@ class WriteGroup:
         self._results: list[tuple[asyncio.Future[Any], Any]] = []
         self._refusals: list[tuple[asyncio.Future[Any], Exception]] = []
         self.wakes: dict[str, None] = {}
+        self.begun = False
+        """Its transaction waits for the commit."""
+        self.changed = False
         self.written = False
 
     def run(self, db: sqlite3.Connection) -> None:

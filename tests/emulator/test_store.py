@@ -274,10 +274,14 @@ class CountedTurn(WriteTurn):
         self.acquired = self.released = 0
         self.failure: OSError | None = None
 
-    async def acquire(self) -> None:
+    def take_if_free(self) -> bool:
         if self.failure is not None:
             raise self.failure
         self.acquired += 1
+        return True
+
+    async def acquire(self) -> None:
+        self.take_if_free()
 
     def release(self) -> None:
         self.released += 1

@@ -1,4 +1,4 @@
-"""On which thread the store waits for the disk."""
+"""Who is given a commit at once, on the loop's thread, and who has to wait for the thread of the commits."""
 
 import asyncio
 import sqlite3
@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from emulator.store import Store
+from emulator.store import ALONE, Store, WriteTurn
 from tests.emulator.store_support import SCHEMA, insert, numbers
 
 HOURS_S = 10_000.0
@@ -36,14 +36,42 @@ class Commits:
         return getattr(self._db, name)
 
 
+class OneTurn(WriteTurn):
+    def __init__(self) -> None:
+        self.free = True
+        self.waited_for = asyncio.Event()
+        self._freed = asyncio.Event()
+
+    def take_if_free(self) -> bool:
+        was_free, self.free = self.free, False
+        return was_free
+
+    async def acquire(self) -> None:
+        if not self.take_if_free():
+            self.waited_for.set()
+            await self._freed.wait()
+
+    def release(self) -> None:
+        self.free = True
+        self._freed.set()
+
+
 @pytest.fixture
 def quick_s() -> float:
     return HOURS_S
 
 
 @pytest.fixture
-async def store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, quick_s: float) -> AsyncIterator[Store]:
+def apart_s() -> float:
+    return 0.0
+
+
+@pytest.fixture
+async def store(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, quick_s: float, apart_s: float
+) -> AsyncIterator[Store]:
     monkeypatch.setattr("emulator.store.QUICK_S", quick_s)
+    monkeypatch.setattr("emulator.store.APART_S", apart_s)
     store = Store(tmp_path / "store", schema=SCHEMA)
     yield store
     await store.close()
@@ -68,14 +96,44 @@ async def test_a_slow_disk_never_stops_the_loop(store: Store) -> None:
     assert not any(commits.on_the_loop)
 
 
-async def test_writes_that_come_together_are_left_to_the_thread_and_so_are_those_soon_after(
+@pytest.mark.parametrize("apart_s", [HOURS_S])
+async def test_a_write_that_follows_too_soon_to_be_of_the_same_caller_is_left_to_the_thread(
     store: Store,
 ) -> None:
     commits = Commits(store)
     await write_one_by_one(store)
-    await asyncio.gather(*(store.write(insert(KNOWN_AFTER + n)) for n in range(2)))
-    await store.write(insert(KNOWN_AFTER + 2))
-    assert commits.on_the_loop[-3:] == [True, False, False]
+    assert not any(commits.on_the_loop)
+
+
+async def test_writes_that_come_together_are_left_to_the_thread_and_so_are_the_next_few_alone(
+    store: Store,
+) -> None:
+    commits = Commits(store)
+    for n in range(KNOWN_AFTER):
+        await asyncio.gather(*(store.write(insert(2 * n + odd)) for odd in range(2)))
+    for n in range(ALONE):
+        await store.write(insert(2 * KNOWN_AFTER + n))
+    assert not any(commits.on_the_loop)
+    await store.write(insert(2 * KNOWN_AFTER + ALONE))
+    assert commits.on_the_loop[-1]
+
+
+async def test_a_write_at_once_takes_the_turn_and_gives_it_back_and_waits_where_another_process_has_it(
+    store: Store,
+) -> None:
+    turn = store._turn = OneTurn()
+    commits = Commits(store)
+    await write_one_by_one(store)
+    assert commits.on_the_loop[-1]
+    assert turn.free
+    turn.free = False
+    writing = asyncio.create_task(store.write(insert(KNOWN_AFTER)))
+    await turn.waited_for.wait()
+    assert numbers(store) == list(range(KNOWN_AFTER))
+    turn.release()
+    await writing
+    assert not commits.on_the_loop[-1]
+    assert numbers(store) == list(range(KNOWN_AFTER + 1))
 
 
 async def test_a_lone_write_whose_commit_fails_is_not_answered_as_done(store: Store) -> None:
