@@ -143,8 +143,19 @@ def charge(id: str, order_id: str, status: str) -> dict[str, Any]:
     return {"id": id, "kind": "charge", "order_id": order_id, "status": status, "amount": 550}
 
 
-def shipment(order_id: str) -> dict[str, Any]:
-    return {"id": f"shipment:{order_id}", "kind": "shipment", "order_id": order_id, "status": "created"}
+def shipment(order_id: str, carrier: str = "") -> dict[str, Any]:
+    return {
+        "id": f"shipment:{order_id}",
+        "kind": "shipment",
+        "order_id": order_id,
+        "carrier": carrier,
+        "status": "created",
+    }
+
+
+def parcel(id: str, version: int, type: str, **data: Any) -> dict[str, Any]:
+    """An event of the stream of a parcel."""
+    return event(id, version, type, **data) | {"type": f"shipping.{type}"}
 
 
 def sound() -> Documents:

@@ -161,7 +161,9 @@ class Wait:
 type Action = Deliver | Go | CrashAt | FailAt | Wait
 
 
-def schedules(commands: Sequence[str]) -> st.SearchStrategy[list[Action]]:
+def schedules(
+    commands: Sequence[str], waits: Sequence[float] = (0.5, 5.0, 11.5)
+) -> st.SearchStrategy[list[Action]]:
     gates = st.integers(0, 4)
     go = st.builds(Go, gates)
     return st.lists(
@@ -170,7 +172,7 @@ def schedules(commands: Sequence[str]) -> st.SearchStrategy[list[Action]]:
             *(go, go, go, go),
             st.builds(CrashAt, gates),
             st.builds(FailAt, gates),
-            st.builds(Wait, st.sampled_from([0.5, 5.0, 11.5])),
+            st.builds(Wait, st.sampled_from(waits)),
         ),
         min_size=5,
         max_size=50,

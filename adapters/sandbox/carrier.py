@@ -7,6 +7,7 @@ The delivery product chooses what happens, at both:
     sandbox-slow-<seconds>       answers after that long
     sandbox-no-answer            never answers, and creates nothing
     sandbox-created-no-answer    creates, and never answers
+    sandbox-late-<seconds>       never answers, and creates after that long
     sandbox-delivers-<seconds>   created; in transit, out for delivery and delivered, the last after that long
     sandbox-exception-<seconds>  created; damaged after that long
     sandbox-returned-<seconds>   created; goes back to the sender after that long
@@ -117,6 +118,8 @@ class SandboxCarrier(Carrier):
         if does == "sandbox-no-answer":
             await never_answer()
         refused = does == "sandbox-refused"
+        late_s = seconds(does, "sandbox-late-")
+        now = self._clock.now()
         shipment, new = await remember(
             self._documents,
             {
@@ -129,23 +132,23 @@ class SandboxCarrier(Carrier):
                 "pieces": parcel.pieces,
                 "status": "refused" if refused else "created",
                 "reason": "address_not_served" if refused else "",
-                "at": self._clock.now().isoformat(),
+                "at": (now + timedelta(seconds=late_s or 0)).isoformat(),
             },
         )
         if shipment["key"] != key:
             raise SandboxRefusal(f"{parcel.parcel_id}: created before, under another key")
-        if new and does == "sandbox-created-no-answer":
+        if (new and does == "sandbox-created-no-answer") or not self._is_there(shipment):
             await never_answer()
         return await self._told(shipment)
 
     async def find_shipment(self, parcel_id: str) -> ShipmentCreated | ShipmentRefused | None:
         shipment = await find(self._documents, self._id(parcel_id))
-        return None if shipment is None else await self._told(shipment)
+        return await self._told(shipment) if shipment is not None and self._is_there(shipment) else None
 
     async def cancel(self, key: str, parcel_id: str, shipment_id: str) -> ShipmentCancelled:
         id = self._id(parcel_id)
         shipment = await find(self._documents, id)
-        if shipment is None or shipment["status"] == "refused":
+        if shipment is None or shipment["status"] == "refused" or not self._is_there(shipment):
             raise SandboxRefusal(f"{parcel_id}: there is no shipment {shipment_id} to cancel")
         changes = [
             SetField("status", "cancelled"),
@@ -197,6 +200,9 @@ class SandboxCarrier(Carrier):
             f"{number}{parcel_id.removeprefix('ord-').upper()}",
             self.name,
         )
+
+    def _is_there(self, shipment: JsonObject) -> bool:
+        return datetime.fromisoformat(str(shipment["at"])) <= self._clock.now()
 
     def _id(self, parcel_id: str) -> str:
         return f"{self.name}:{parcel_id}"

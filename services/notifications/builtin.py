@@ -76,6 +76,18 @@ _EN: Mapping[str, tuple[str, str]] = {
         "{{ step }} of return {{ return_id }} of order {{ order_id }} does not succeed: {{ reason }}, "
         "{{ attempts }} attempts. The saga goes on trying.",
     ),
+    "parcel_needs_attention": (
+        "A parcel of {{ order_id }} needs attention",
+        "{% if reason == 'carrier_not_reached' %}Whether {{ carrier }} has a second parcel of it cannot be "
+        "found out: it does not answer.{% endif %}"
+        "{% if reason == 'stray_not_cancelled' %}{{ carrier }} has a second parcel of it, {{ shipment_id }} "
+        "({{ tracking_number }}), and does not cancel it. It is asked again.{% endif %}"
+        "{% if reason == 'stray_moves' %}{{ carrier }} moves a second parcel of it, {{ shipment_id }} "
+        "({{ tracking_number }}), which nobody was to send.{% endif %}"
+        "{% if reason == 'cancelled_moves' %}{{ carrier }} moves {{ shipment_id }} ({{ tracking_number }}), "
+        "which is cancelled.{% endif %}"
+        "{% if return_id %} It belongs to the return {{ return_id }}.{% endif %}",
+    ),
     "order_needs_attention": (
         "Order {{ order_id }} needs attention",
         "The undo of {{ step }} of order {{ order_id }} had no answer after {{ attempts }} attempts. "

@@ -59,6 +59,18 @@ KINDS: Mapping[str, Kind] = {
             True,
             _of_return(step="refund", reason="no_answer", attempts=5),
         ),
+        Kind(
+            "parcel_needs_attention",
+            "operators",
+            True,
+            _of_order(
+                return_id="",
+                carrier="sandbox-post",
+                shipment_id="shp-4711",
+                tracking_number="SBX-4711",
+                reason="stray_not_cancelled",
+            ),
+        ),
         Kind("order_needs_attention", "operators", True, _of_order(step="payment", attempts=5)),
         Kind("stock_low", "operators", True, _STOCK),
         Kind("stock_recovered", "operators", True, {**_STOCK, "available": 40}),

@@ -38,7 +38,9 @@ class Carrier(Protocol):
         """None for a destination that it does not serve. Nothing is ordered by it."""
         ...
 
-    async def create(self, key: str, parcel: Parcel, service: str) -> ShipmentCreated | ShipmentRefused: ...
+    async def create(self, key: str, parcel: Parcel, service: str) -> ShipmentCreated | ShipmentRefused:
+        """A repeat, however late, finds the shipment that there is of this parcel."""
+        ...
 
     async def find_shipment(self, parcel_id: str) -> ShipmentCreated | ShipmentRefused | None:
         """What became of the shipment, whether or not it was cancelled since. None: no such one."""

@@ -1,4 +1,7 @@
-"""The rules of a shipment: at most one live one an order, and none once its cancellation was answered."""
+"""The rules of a shipment: at most one live one an order, and none once its cancellation was answered.
+
+What a carrier books after all that patience is the matter of strays.py.
+"""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -16,6 +19,16 @@ from services.shipping.messages import (
 )
 from services.shipping.offers import Offer
 from services.shipping.state import CANCELLATION_CAME_FIRST, Shipment, evolve, next_offer
+from services.shipping.strays import (
+    RecordLook,
+    RecordNoLook,
+    RecordStrayCancelled,
+    RecordStrayKept,
+    StrayCommand,
+    decide_stray,
+    first_look,
+    found_late,
+)
 from services.shipping.tracking import RecordNews, RecordSilence, record_news, record_silence
 
 NOT_SERVED = "not_served"
@@ -95,6 +108,7 @@ type ShipmentCommand = (
     | CancellationNotFound
     | RecordNews
     | RecordSilence
+    | StrayCommand
 )
 
 
@@ -105,11 +119,11 @@ def decide(  # noqa: PLR0911  (one for each command)
         case StartCreate():
             return _start_create(state, command)
         case RecordCreate():
-            return _record_create(state, command)
+            return _record_create(state, command, now)
         case CarrierIsDown():
             return _carrier_is_down(state, command)
         case ShipmentNotFound():
-            return _shipment_not_found(state, command)
+            return _shipment_not_found(state, command, now)
         case StartCancel():
             return _start_cancel(state, command)
         case RecordCancel():
@@ -120,6 +134,8 @@ def decide(  # noqa: PLR0911  (one for each command)
             return record_news(state, command)
         case RecordSilence():
             return record_silence(state, now)
+        case RecordLook() | RecordNoLook() | RecordStrayCancelled() | RecordStrayKept():
+            return decide_stray(state, command, now)
         case _:
             assert_never(command)
 
@@ -150,19 +166,17 @@ def _start_create(state: Shipment, command: StartCreate) -> Sequence[ShipmentEve
     return []
 
 
-def _record_create(state: Shipment, command: RecordCreate) -> Sequence[ShipmentEvent]:
+def _record_create(state: Shipment, command: RecordCreate, now: datetime) -> Sequence[ShipmentEvent]:
+    current = state.status == "creating" and _is_current(state, command.attempt)
     match command.result:
         case ShipmentCreated() as created:
-            if state.shipment_id:
-                return []
-            if state.status == "creating" and not state.cancel_wanted:
+            if not current:
+                return found_late(state, created, now)
+            if not state.cancel_wanted:
                 return [created]
-            # Also when the order was told that nothing was created, and something was: cancel it.
             return [created, CancelStarted(created.order_id, 1, command.deadline)]
         case ShipmentRefused() as refused:
-            if state.status != "creating" or not _is_current(state, command.attempt):
-                return []
-            return _refused(state, refused, command.deadline)
+            return _refused(state, refused, command.deadline) if current else []
 
 
 def _refused(state: Shipment, refused: ShipmentRefused, deadline: datetime) -> Sequence[ShipmentEvent]:
@@ -188,12 +202,13 @@ def _carrier_is_down(state: Shipment, command: CarrierIsDown) -> Sequence[Shipme
     return [failed, _next_attempt(evolve(state, failed), command.deadline)]
 
 
-def _shipment_not_found(state: Shipment, command: ShipmentNotFound) -> Sequence[ShipmentEvent]:
+def _shipment_not_found(state: Shipment, command: ShipmentNotFound, now: datetime) -> Sequence[ShipmentEvent]:
     if state.status != "creating" or not _is_current(state, command.attempt):
         return []
+    look_at = first_look(now)
+    failed = CarrierFailed(state.order_id, state.carrier, "no_answer", refused=False, look_at=look_at)
     if state.cancel_wanted:
-        return _closed(state, ShipmentRefused(state.order_id, CANCELLATION_CAME_FIRST))
-    failed = CarrierFailed(state.order_id, state.carrier, "no_answer", refused=False)
+        return [failed, *_closed(state, ShipmentRefused(state.order_id, CANCELLATION_CAME_FIRST))]
     return [failed, _next_attempt(evolve(state, failed), command.deadline)]
 
 
@@ -237,5 +252,5 @@ def _is_current(state: Shipment, attempt: int) -> bool:
 
 
 SHIPMENTS: Decider[Shipment, ShipmentCommand, ShipmentEvent] = Decider(
-    container="shipments", state=Shipment, initial=Shipment(), decide=decide, evolve=evolve, schema=2
+    container="shipments", state=Shipment, initial=Shipment(), decide=decide, evolve=evolve, schema=3
 )

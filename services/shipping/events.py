@@ -6,6 +6,8 @@
     create_started -> cancel_wanted -> refused, cancelled | created, cancel_started -> cancelled
     create_started -> carrier_failed, create_started -> ...
     created -> tracked, looked_for ...
+    after carrier_failed (no_answer), once it is decided who has the parcel:
+        booking_looked_for -> ... | stray_booking_found -> stray_cancel_failed ... -> stray_booking_cancelled
 
 A `create_started` after another, or a `cancel_started`, is the next attempt of a call whose outcome was
 looked up and not found. The types in PUBLISHED also go to the topic `service-events`.
@@ -50,12 +52,75 @@ class CreateStarted:
 @contract("shipping.carrier_failed")
 @dataclass(frozen=True, slots=True)
 class CarrierFailed:
-    """A carrier has no shipment of this parcel, for certain, and another is asked. `refused`: for good."""
+    """A carrier has no shipment of this parcel, and another is asked. `refused`: for good.
+
+    look_at: of one that did not answer, and had none when it was looked up: when it is looked up again,
+    because a request may be slower than anybody's patience.
+    """
 
     order_id: str
     carrier: str
     reason: str
     refused: bool
+    look_at: datetime | None = None
+
+
+@contract("shipping.booking_looked_for")
+@dataclass(frozen=True, slots=True)
+class BookingLookedFor:
+    """A carrier that had been given up was asked whether it has the parcel after all, and has none of its
+    own; or could not be asked (`answered`). look_at: when it is asked again; None: no more.
+    """
+
+    order_id: str
+    carrier: str
+    answered: bool
+    look_at: datetime | None
+
+
+@contract("shipping.stray_booking_found")
+@dataclass(frozen=True, slots=True)
+class StrayBookingFound:
+    """A carrier that had been given up has the parcel too. It is to be cancelled there, at `cancel_at`."""
+
+    order_id: str
+    carrier: str
+    shipment_id: str
+    tracking_number: str
+    cancel_at: datetime
+
+
+@contract("shipping.stray_cancel_failed")
+@dataclass(frozen=True, slots=True)
+class StrayCancelFailed:
+    order_id: str
+    carrier: str
+    shipment_id: str
+    cancel_at: datetime
+
+
+@contract("shipping.stray_booking_cancelled")
+@dataclass(frozen=True, slots=True)
+class StrayBookingCancelled:
+    order_id: str
+    carrier: str
+    shipment_id: str
+
+
+@contract("shipping.parcel_needs_attention")
+@dataclass(frozen=True, slots=True)
+class ParcelNeedsAttention:
+    """For people. `reason`: `carrier_not_reached` (whether it has the parcel too cannot be found out),
+    `stray_not_cancelled`, `stray_moves`, `cancelled_moves` (the carrier moves what it was to forget).
+    `return_id` is empty for the parcel of an order.
+    """
+
+    order_id: str
+    return_id: str
+    carrier: str
+    shipment_id: str
+    tracking_number: str
+    reason: str
 
 
 @contract("shipping.cancel_wanted")
@@ -150,7 +215,14 @@ class ReturnReceived:
     at: datetime
 
 
-type Published = OutForDelivery | ParcelDelivered | DeliveryException | ReturnedToSender | ReturnReceived
+type Published = (
+    OutForDelivery
+    | ParcelDelivered
+    | DeliveryException
+    | ReturnedToSender
+    | ReturnReceived
+    | ParcelNeedsAttention
+)
 
 type ShipmentEvent = (
     CreateStarted
@@ -162,10 +234,21 @@ type ShipmentEvent = (
     | ShipmentCancelled
     | ParcelTracked
     | ParcelLookedFor
+    | BookingLookedFor
+    | StrayBookingFound
+    | StrayCancelFailed
+    | StrayBookingCancelled
     | Published
 )
 
 PUBLISHED = frozenset(
     contract_name(cls)
-    for cls in (OutForDelivery, ParcelDelivered, DeliveryException, ReturnedToSender, ReturnReceived)
+    for cls in (
+        OutForDelivery,
+        ParcelDelivered,
+        DeliveryException,
+        ReturnedToSender,
+        ReturnReceived,
+        ParcelNeedsAttention,
+    )
 )

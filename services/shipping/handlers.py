@@ -15,6 +15,7 @@ from services.shipping.decider import SHIPMENTS, ShipmentCommand, StartCancel, S
 from services.shipping.messages import (
     CancelReturn,
     CancelShipment,
+    CheckBookings,
     CheckParcel,
     CreateReturn,
     CreateShipment,
@@ -27,12 +28,12 @@ from services.shipping.messages import (
     TrackParcel,
 )
 from services.shipping.state import Shipment
-from services.shipping.tracking_handlers import check_parcel, track
+from services.shipping.tracking_handlers import check_bookings, check_parcel, track
 
 CREATE_RETURN = contract_name(CreateReturn)
 CANCEL_RETURN = contract_name(CancelReturn)
 COMMANDS = frozenset({CREATE, CANCEL, CREATE_RETURN, CANCEL_RETURN}) | {
-    contract_name(told) for told in (TrackParcel, CheckParcel)
+    contract_name(told) for told in (TrackParcel, CheckParcel, CheckBookings)
 }
 
 
@@ -53,9 +54,11 @@ async def handle_command(documents: Documents, bus: Bus, carriers: Carriers, com
     """
     asked = command.data
     if isinstance(asked, TrackParcel):
-        return await track(documents, bus, carriers.clock, command, asked)
+        return await track(documents, bus, carriers, command, asked)
     if isinstance(asked, CheckParcel):
         return await check_parcel(documents, bus, carriers, command, asked)
+    if isinstance(asked, CheckBookings):
+        return await check_bookings(documents, bus, carriers, command, asked)
     return_id = asked.return_id if isinstance(asked, CreateReturn | CancelReturn) else ""
     check_command(command, asked.order_id, return_id)
     stream = return_id or asked.order_id

@@ -143,6 +143,17 @@ class TrackParcel:
     detail: str = ""
 
 
+@contract("shipping.check_bookings")
+@dataclass(frozen=True, slots=True)
+class CheckBookings:
+    """Carriers that were given up, when the stream stood at `version`, are to be looked up, or strays to be
+    cancelled, unless something happened since.
+    """
+
+    parcel_id: Id
+    version: Annotated[int, Field(gt=0, lt=2**53)]
+
+
 @contract("shipping.check_parcel")
 @dataclass(frozen=True, slots=True)
 class CheckParcel:

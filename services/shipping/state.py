@@ -6,6 +6,7 @@ from typing import Literal, assert_never
 
 from core.outside_call import Intent
 from services.shipping.events import (
+    BookingLookedFor,
     CancelStarted,
     CancelWanted,
     CarrierFailed,
@@ -14,10 +15,14 @@ from services.shipping.events import (
     OutForDelivery,
     ParcelDelivered,
     ParcelLookedFor,
+    ParcelNeedsAttention,
     ParcelTracked,
     ReturnedToSender,
     ReturnReceived,
     ShipmentEvent,
+    StrayBookingCancelled,
+    StrayBookingFound,
+    StrayCancelFailed,
 )
 from services.shipping.messages import (
     Address,
@@ -38,6 +43,30 @@ _STEPS = ("in_transit", "out_for_delivery", "exception")
 
 
 @dataclass(frozen=True, slots=True)
+class Doubt:
+    """A carrier that was given up and may have the parcel after all.
+
+    looks: how often it had none since; failures: how often in a row it could not be asked.
+    """
+
+    carrier: str
+    look_at: datetime
+    looks: int = 0
+    failures: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Stray:
+    """What such a carrier has. cancel_at: when the next try is due; None: it is cancelled."""
+
+    carrier: str
+    shipment_id: str
+    tracking_number: str
+    cancel_at: datetime | None
+    failures: int = 0
+
+
+@dataclass(frozen=True, slots=True)
 class Shipment:
     """order_id: the parcel's key, its order's or its return's; return_of: the order of a return.
     address, pieces: the customer's, and how many articles are in the parcel: for the label.
@@ -49,6 +78,8 @@ class Shipment:
     reason: why the shipment was refused.
     tracking, tracked_at, detail: the news that counts, by the carrier's time; news: the ids of all of it.
     awaits_news, looks: whether the parcel is under way, and how often the carrier was asked in vain.
+    doubts, strays: by carrier; check_at: when the first of them is to be seen to.
+    attention: what people were told of, by reason and carrier: each once.
     """
 
     status: Literal["none", "creating", "created", "refused", "cancelling", "cancelled"] = "none"
@@ -74,6 +105,19 @@ class Shipment:
     news: tuple[str, ...] = ()
     awaits_news: bool = False
     looks: int = 0
+    doubts: tuple[Doubt, ...] = ()
+    strays: tuple[Stray, ...] = ()
+    check_at: datetime | None = None
+    attention: tuple[str, ...] = ()
+
+
+def order_of(state: Shipment) -> str:
+    return state.return_of or state.order_id
+
+
+def is_decided(state: Shipment) -> bool:
+    """Who has the parcel, or that nobody has: no carrier will be asked for it any more."""
+    return state.status not in ("none", "creating")
 
 
 def next_offer(state: Shipment) -> Offer | None:
@@ -82,7 +126,7 @@ def next_offer(state: Shipment) -> Offer | None:
     return next((offer for offer in state.offers if offer.carrier not in asked), None)
 
 
-def evolve(state: Shipment, event: ShipmentEvent) -> Shipment:  # noqa: PLR0911  (one an event)
+def evolve(state: Shipment, event: ShipmentEvent) -> Shipment:  # noqa: PLR0911, PLR0912  (one an event)
     match event:
         case CreateStarted():
             return replace(
@@ -101,6 +145,8 @@ def evolve(state: Shipment, event: ShipmentEvent) -> Shipment:  # noqa: PLR0911 
             )
         case CarrierFailed():
             state = replace(state, intent=None)
+            if event.look_at is not None:
+                state = _with_doubts(state, event.carrier, Doubt(event.carrier, event.look_at))
             if event.refused:
                 left = tuple(offer for offer in state.offers if offer.carrier != event.carrier)
                 return replace(state, offers=left)
@@ -133,6 +179,15 @@ def evolve(state: Shipment, event: ShipmentEvent) -> Shipment:  # noqa: PLR0911 
         case ParcelLookedFor():
             looks = state.looks + 1
             return replace(state, looks=looks, awaits_news=state.awaits_news and looks < LOOKS)
+        case BookingLookedFor():
+            return _looked_for(state, event)
+        case StrayBookingFound():
+            found = Stray(event.carrier, event.shipment_id, event.tracking_number, event.cancel_at)
+            return _with_strays(_with_doubts(state, event.carrier), found)
+        case StrayCancelFailed() | StrayBookingCancelled():
+            return _stray_tried(state, event)
+        case ParcelNeedsAttention():
+            return replace(state, attention=(*state.attention, f"{event.reason}:{event.carrier}"))
         case (
             OutForDelivery() | ParcelDelivered() | DeliveryException() | ReturnedToSender() | ReturnReceived()
         ):
@@ -158,6 +213,44 @@ def _created(state: Shipment, event: ShipmentCreated) -> Shipment:
     if state.cancel_wanted or state.cancel_answered:
         return replace(state, create_answer="refused", reason=CANCELLATION_CAME_FIRST)
     return replace(state, create_answer="created")
+
+
+def _looked_for(state: Shipment, event: BookingLookedFor) -> Shipment:
+    if event.look_at is None:
+        return _with_doubts(state, event.carrier)
+    new = Doubt(event.carrier, event.look_at, looks=-1)
+    doubt = next((each for each in state.doubts if each.carrier == event.carrier), new)
+    looks = doubt.looks + 1 if event.answered else doubt.looks
+    failures = 0 if event.answered else doubt.failures + 1
+    return _with_doubts(state, event.carrier, Doubt(event.carrier, event.look_at, looks, failures))
+
+
+def _stray_tried(state: Shipment, event: StrayCancelFailed | StrayBookingCancelled) -> Shipment:
+    for stray in state.strays:
+        if (stray.carrier, stray.shipment_id) == (event.carrier, event.shipment_id):
+            if isinstance(event, StrayBookingCancelled):
+                return _with_strays(state, replace(stray, cancel_at=None))
+            failures = stray.failures + 1
+            return _with_strays(state, replace(stray, cancel_at=event.cancel_at, failures=failures))
+    return state
+
+
+def _with_doubts(state: Shipment, carrier: str, *now: Doubt) -> Shipment:
+    """`now` in place of what was in doubt of this carrier."""
+    others = tuple(each for each in state.doubts if each.carrier != carrier)
+    return _due(replace(state, doubts=(*others, *now)))
+
+
+def _with_strays(state: Shipment, stray: Stray) -> Shipment:
+    key = (stray.carrier, stray.shipment_id)
+    others = tuple(each for each in state.strays if (each.carrier, each.shipment_id) != key)
+    return _due(replace(state, strays=(*others, stray)))
+
+
+def _due(state: Shipment) -> Shipment:
+    due = [each.look_at for each in state.doubts]
+    due += [each.cancel_at for each in state.strays if each.cancel_at is not None]
+    return replace(state, check_at=min(due, default=None))
 
 
 def _tracked(state: Shipment, event: ParcelTracked) -> Shipment:

@@ -16,7 +16,8 @@ from services.shipping.events import (
     ShipmentEvent,
 )
 from services.shipping.messages import TrackingStatus
-from services.shipping.state import Shipment, evolve
+from services.shipping.state import Shipment, evolve, order_of
+from services.shipping.strays import attention, record_stray_news, stray
 
 NEWS_KEPT = 100
 """Of one parcel. Beyond it only what is final is recorded: a stream must not grow for ever."""
@@ -36,7 +37,9 @@ class News:
 
 @dataclass(frozen=True, slots=True)
 class RecordNews:
-    """`shipment_id` is the carrier's: of another than the parcel's own, nothing is recorded."""
+    """`shipment_id` is the carrier's: of one that is neither the parcel's own nor a stray (strays.py),
+    nothing is recorded.
+    """
 
     shipment_id: str
     news: News
@@ -50,14 +53,19 @@ class RecordSilence:
 def record_news(state: Shipment, command: RecordNews) -> Sequence[ShipmentEvent]:
     """The record and, when the parcel's status changes by it, what is told."""
     news = command.news
+    strayed = stray(state, command.shipment_id)
+    if strayed is not None:
+        return record_stray_news(state, strayed, news.status)
     if command.shipment_id != state.shipment_id or not state.shipment_id or news.event_id in state.news:
         return []
     if len(state.news) >= NEWS_KEPT and news.status not in ("delivered", "returned_to_sender"):
         return []
     tracked = ParcelTracked(state.order_id, news.event_id, news.status, news.at, news.detail)
     after = evolve(state, tracked)
-    told = _told(after, news) if after.tracking != state.tracking else None
-    return [tracked] if told is None else [tracked, told]
+    if after.tracking == state.tracking:
+        return [tracked]
+    told = _told(after, news)
+    return [tracked, *_cancelled_moves(state, news), *([] if told is None else [told])]
 
 
 def record_silence(state: Shipment, now: datetime) -> Sequence[ShipmentEvent]:
@@ -69,12 +77,20 @@ def record_silence(state: Shipment, now: datetime) -> Sequence[ShipmentEvent]:
     return [looked, _exception(state, now, NO_NEWS)]
 
 
-def order_of(state: Shipment) -> str:
-    return state.return_of or state.order_id
+def _cancelled_moves(state: Shipment, news: News) -> Sequence[ShipmentEvent]:
+    """A return's is the customer's own doing: it is told as received (docs/returns.md)."""
+    if state.status not in ("cancelling", "cancelled") or state.return_of or news.status == "exception":
+        return []
+    return attention(state, "cancelled_moves", state.carrier, state.shipment_id, state.tracking_number)
 
 
 def _told(state: Shipment, news: News) -> Published | None:  # noqa: PLR0911  (one a status)
+    """Of a parcel that is cancelled the customer expects nothing, and an exception may be no more than the
+    cancellation; what arrives is told.
+    """
     order_id, shipment_id, number = order_of(state), state.shipment_id, state.tracking_number
+    if state.status != "created" and news.status in ("exception", "out_for_delivery"):
+        return None
     match news.status:
         case "in_transit":
             return None

@@ -5,6 +5,7 @@ A crash between both is mended by the redelivery: what the command put on the st
 
 import logging
 from dataclasses import replace
+from functools import partial
 
 from core.bus import Bus, OutgoingMessage
 from core.clock import Clock
@@ -17,8 +18,10 @@ from core.telemetry import child_traceparent, log
 from services.shipping.calls import Carriers
 from services.shipping.decider import SHIPMENTS, ShipmentCommand
 from services.shipping.events import PUBLISHED
-from services.shipping.messages import CheckParcel, TrackParcel
+from services.shipping.messages import CheckBookings, CheckParcel, TrackParcel
 from services.shipping.state import Shipment
+from services.shipping.stray_handlers import look_and_cancel, look_early
+from services.shipping.strays import is_known
 from services.shipping.tracking import News, RecordNews, RecordSilence
 
 SERVICE_EVENTS = "service-events"
@@ -30,18 +33,41 @@ class NotCreatedYet(TransientError):
     """News of a parcel whose creation is yet to be recorded: they are faster than the carrier's answer."""
 
 
-async def track(documents: Documents, bus: Bus, clock: Clock, command: Envelope, told: TrackParcel) -> None:
-    """Raises InvalidContract, NotCreatedYet and the transient errors of documents and bus."""
-    check_command(command, told.parcel_id, told.event_id)
-    news = News(told.event_id, told.status, told.at, told.detail)
-    state = await _record(documents, clock, command, told.parcel_id, RecordNews(told.shipment_id, news))
-    if state.status in ("none", "refused") or (state.status == "cancelled" and not state.shipment_id):
-        raise InvalidContract(f"parcel_id: no carrier has a parcel of {told.parcel_id!r}")
-    if not state.shipment_id:
-        raise NotCreatedYet(f"{told.parcel_id} has news and is yet to be created")
-    if state.shipment_id != told.shipment_id:
-        log(logger, logging.ERROR, "news of another shipment", shipment_id=told.shipment_id)
-    await _tell(documents, bus, command, told.parcel_id)
+async def track(
+    documents: Documents, bus: Bus, carriers: Carriers, command: Envelope, told: TrackParcel
+) -> None:
+    """News of a shipment that is not known may be of a carrier that was given up: that is looked up at once.
+
+    Raises InvalidContract, NotCreatedYet and the transient errors of documents and bus.
+    """
+    parcel, shipment_id = told.parcel_id, told.shipment_id
+    check_command(command, parcel, told.event_id)
+    record = partial(_record, documents, carriers.clock, command, parcel)
+    news = RecordNews(shipment_id, News(told.event_id, told.status, told.at, told.detail))
+    state = await record(news)
+    if state.doubts and not is_known(state, shipment_id):
+        await look_early(carriers, parcel, state, record)
+        state = await record(news)
+    if not is_known(state, shipment_id):
+        if state.status == "creating":
+            raise NotCreatedYet(f"{parcel} has news and is yet to be created")
+        if not (state.shipment_id or state.doubts or state.strays):
+            raise InvalidContract(f"parcel_id: no carrier has a parcel of {parcel!r}")
+        log(logger, logging.ERROR, "news of another shipment", shipment_id=shipment_id)
+    await _tell(documents, bus, command, parcel)
+
+
+async def check_bookings(
+    documents: Documents, bus: Bus, carriers: Carriers, command: Envelope, told: CheckBookings
+) -> None:
+    """Raises InvalidContract and the transient errors of documents and bus."""
+    parcel = told.parcel_id
+    check_command(command, parcel, check_part(told))
+    loaded = await load(documents, SHIPMENTS, parcel)
+    if loaded.version == told.version:
+        record = partial(_record, documents, carriers.clock, command, parcel)
+        await look_and_cancel(carriers, parcel, loaded.state, record)
+    await _tell(documents, bus, command, parcel)
 
 
 async def check_parcel(
@@ -64,7 +90,7 @@ async def check_parcel(
     await _tell(documents, bus, command, parcel)
 
 
-def check_part(told: CheckParcel) -> str:
+def check_part(told: CheckParcel | CheckBookings) -> str:
     """What follows the parcel in the id of its command: one for each version."""
     return f"v{told.version}"
 

@@ -5,7 +5,7 @@ from core.documents import Documents
 from core.json import Json, JsonObject
 from services.shipping.decider import SHIPMENTS
 from services.shipping.events import ParcelTracked
-from services.shipping.tracking import order_of
+from services.shipping.state import Stray, order_of
 
 
 class ShipmentNotFound(Rejection):
@@ -17,6 +17,7 @@ async def read_shipment(documents: Documents, parcel_id: str) -> JsonObject:
     """By the order's id or the return's. One query. Raises ShipmentNotFound.
 
     `tracking` is the status that counts, `news` all that the carrier said, in the order in which it came.
+    `in_doubt`, `strays`: carriers that may have the parcel too, and what they had (strays.py).
     """
     events = await history(documents, SHIPMENTS, parcel_id)
     if not events:
@@ -36,7 +37,18 @@ async def read_shipment(documents: Documents, parcel_id: str) -> JsonObject:
         "tracking": state.tracking or "",
         "tracked_at": state.tracked_at.isoformat() if state.tracked_at else None,
         "news": news,
+        "in_doubt": [doubt.carrier for doubt in state.doubts],
+        "strays": [_stray(each) for each in state.strays],
         "version": len(events),
+    }
+
+
+def _stray(stray: Stray) -> Json:
+    return {
+        "carrier": stray.carrier,
+        "shipment_id": stray.shipment_id,
+        "tracking_number": stray.tracking_number,
+        "cancelled": stray.cancel_at is None,
     }
 
 

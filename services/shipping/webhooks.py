@@ -8,6 +8,7 @@ from core.envelope import Envelope, command_id, wrap
 from core.telemetry import child_traceparent, root_traceparent
 from services.shipping.carrier import Notice
 from services.shipping.decider import SHIPMENTS
+from services.shipping.events import StrayBookingFound
 from services.shipping.messages import TrackParcel
 
 
@@ -28,7 +29,14 @@ def track_parcel(notice: Notice, parcel_id: str, carrier: str, now: datetime) ->
 
 
 async def find_parcel(documents: Documents, shipment_id: str) -> str | None:
-    """By the carrier's id, for a carrier whose webhooks do not name the parcel. One query."""
-    where = (Where("kind", "=", "snapshot"), Where("state.shipment_id", "=", shipment_id))
-    page = await documents.query(SHIPMENTS.container, Query(where, limit=1))
-    return str(page.items[0]["stream"]) if page.items else None
+    """By the carrier's id, for a carrier whose webhooks do not name the parcel. A query, two for a stray."""
+    own = (Where("kind", "=", "snapshot"), Where("state.shipment_id", "=", shipment_id))
+    stray = (
+        Where("type", "=", contract_name(StrayBookingFound)),
+        Where("data.shipment_id", "=", shipment_id),
+    )
+    for where in (own, stray):
+        page = await documents.query(SHIPMENTS.container, Query(where, limit=1))
+        if page.items:
+            return str(page.items[0]["stream"])
+    return None

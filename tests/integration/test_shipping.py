@@ -70,6 +70,33 @@ def test_a_delivery_whose_webhook_was_lost_is_found_by_asking_the_carrier(tmp_pa
     run_simulated(scenario())
 
 
+@pytest.mark.parametrize(
+    ("delivery", "ends", "status", "strays"),
+    [
+        ("sandbox-post-late-30", "orders.completed", "created", ["sandbox-post"]),
+        ("sandbox-late-1200", "orders.cancelled", "cancelled", ["sandbox-express", "sandbox-post"]),
+    ],
+)
+def test_a_carrier_that_takes_the_parcel_after_it_was_given_up_gives_it_back(
+    tmp_path: Path, delivery: str, ends: str, status: str, strays: list[str]
+) -> None:
+    async def scenario() -> None:
+        async with running(tmp_path) as run:
+            await load_stock(run, {"GLASS": 10})
+            order_id = await submit(run, NewOrder("C-1", LINES, delivery=delivery), "key-1")
+            await settle(run)
+            assert ends in await history(run, order_id)
+            placed = run.engines.clock.time()
+            await run.until(lambda: run.engines.clock.time() > placed + 7200, 2 * 7200, step_s=60)
+            found = await shipment(run, order_id)
+            assert found["status"] == status
+            given_back = [each["carrier"] for each in found["strays"] if each["cancelled"]]
+            assert sorted(given_back) == strays
+            assert problems(evidence(run, tmp_path, [order_id])) == []
+
+    run_simulated(scenario())
+
+
 def test_a_return_is_received_when_its_parcel_arrives(tmp_path: Path) -> None:
     async def scenario() -> None:
         async with running(tmp_path) as run:

@@ -83,6 +83,8 @@ async def test_a_shipment_shows_where_the_parcel_is_and_all_that_the_carrier_sai
             {"status": "delivered", "at": AT.isoformat(), **said},
             {"status": "in_transit", "at": START.isoformat(), **said},
         ],
+        "in_doubt": [],
+        "strays": [],
         "version": 5,
     }
 

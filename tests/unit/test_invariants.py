@@ -17,6 +17,7 @@ from tests.evidence_support import (
     hold,
     inbox,
     listed,
+    parcel,
     reservation,
     shipment,
     snapshot,
@@ -49,6 +50,13 @@ def item(documents: Documents, container: str, id: str, key: str | None = None) 
 
 def test_a_sound_run_violates_nothing() -> None:
     assert violations(sound()) == []
+
+
+def test_a_stray_that_the_app_is_yet_to_cancel_violates_nothing() -> None:
+    documents = sound()
+    documents["sandbox"].append(shipment("good", "late"))
+    documents["shipments"].append(parcel("good", 1, "carrier_failed", carrier="late", look_at="later"))
+    assert [each for each in violations(documents) if each.invariant == 4] == []
 
 
 def test_an_empty_store_violates_nothing() -> None:
@@ -194,6 +202,20 @@ FALSIFIED: dict[str, tuple[int, str, Falsify]] = {
         4,
         "ghost",
         lambda d: d["sandbox"].append(shipment("ghost")),
+    ),
+    "a second booking of a return": (4, "good-r1", lambda d: d["sandbox"].append(shipment("good-r1"))),
+    "a booking at a carrier that has none": (
+        4,
+        "good",
+        lambda d: d["shipments"].append(parcel("good", 1, "created", carrier="post")),
+    ),
+    "a stray of which nothing was left to do": (
+        4,
+        "good",
+        lambda d: (
+            d["sandbox"].append(shipment("good", "late")),
+            d["shipments"].append(parcel("good", 1, "stray_booking_cancelled", carrier="late")),
+        ),
     ),
     "an event that is not as it was written": (
         9,

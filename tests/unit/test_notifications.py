@@ -27,7 +27,7 @@ from services.orders.return_events import (
     ReturnRefunded,
     ReturnRejected,
 )
-from services.shipping.events import DeliveryException, OutForDelivery
+from services.shipping.events import DeliveryException, OutForDelivery, ParcelNeedsAttention
 from tests.fakes import START, TOPOLOGY, FakeBus, FakeClock, FakeDocuments
 from tests.notification_support import (
     ADA,
@@ -239,6 +239,26 @@ async def test_the_operators_are_told_of_a_return_that_needs_attention(documents
     to = notifier(documents, bus, operators=("ops@shop.example",))
     await notify(to, event(ReturnNeedsAttention("ord-1", "ord-1-r1", "refund", "no_answer", 5), 9))
     assert statuses(documents) == {"email": ["queued"]}
+
+
+@pytest.mark.parametrize(
+    ("reason", "said"),
+    [
+        ("carrier_not_reached", "it does not answer"),
+        ("stray_not_cancelled", "exp-1 (TRK-1), and does not cancel it"),
+        ("stray_moves", "moves a second parcel of it"),
+        ("cancelled_moves", "which is cancelled"),
+    ],
+)
+async def test_the_operators_are_told_of_a_parcel_that_needs_attention(documents, bus, reason, said):
+    clock = FakeClock()
+    to = notifier(documents, bus, clock, operators=("ops@shop.example",))
+    told = ParcelNeedsAttention("ord-1", "ord-1-r1", "sandbox-express", "exp-1", "TRK-1", reason)
+    await notify(to, event(told, 9, "ord-1-r1:shipments:9"))
+    await drain(to, bus, clock)
+    [message] = to.channels["email"].sent
+    assert said in message.text
+    assert "the return ord-1-r1" in message.text
 
 
 def test_the_subscriptions_take_exactly_what_is_told():

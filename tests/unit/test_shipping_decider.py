@@ -19,7 +19,15 @@ from services.shipping.decider import (
     StartCancel,
     StartCreate,
 )
-from services.shipping.events import CancelStarted, CancelWanted, CarrierFailed, CreateStarted, ShipmentEvent
+from services.shipping.events import (
+    BookingLookedFor,
+    CancelStarted,
+    CancelWanted,
+    CarrierFailed,
+    CreateStarted,
+    ShipmentEvent,
+    StrayBookingFound,
+)
 from services.shipping.handlers import answers
 from services.shipping.messages import (
     CancelShipment,
@@ -28,6 +36,8 @@ from services.shipping.messages import (
     ShipmentRefused,
 )
 from services.shipping.offers import Offer
+from services.shipping.state import Doubt
+from services.shipping.strays import RecordLook
 from tests.fakes import START
 
 ORDER = "ord-1"
@@ -42,7 +52,8 @@ REFUSED = ShipmentRefused(ORDER, "address_not_served")
 CANCELLED = ShipmentCancelled(ORDER)
 STARTED = CreateStarted(ORDER, 1, LATER, "", "post", "parcel", (POST,))
 OF_TWO = CreateStarted(ORDER, 1, LATER, "", "post", "parcel", (POST, FAST))
-NO_ANSWER = CarrierFailed(ORDER, "post", "no_answer", refused=False)
+LOOK_AT = START + timedelta(minutes=5)
+NO_ANSWER = CarrierFailed(ORDER, "post", "no_answer", refused=False, look_at=LOOK_AT)
 DOWN = CarrierFailed(ORDER, "post", "out_of_service", refused=False)
 
 
@@ -107,6 +118,7 @@ def test_a_wanted_cancellation_of_a_refused_shipment_is_answered_with_it():
 def test_a_shipment_that_was_not_found_is_tried_again_unless_it_is_no_longer_wanted():
     assert decided(after(STARTED), ShipmentNotFound(1, LATER)) == [NO_ANSWER, attempt(2, POST)]
     assert decided(after(STARTED, CancelWanted(ORDER)), ShipmentNotFound(1, LATER)) == [
+        NO_ANSWER,
         ShipmentRefused(ORDER, "cancelled"),
         CANCELLED,
     ]
@@ -120,9 +132,13 @@ def test_that_an_earlier_attempt_was_not_found_says_nothing_of_a_later_one():
     assert decided(after(*cancelling), CancellationNotFound(1, LATER)) == []
 
 
-def test_a_shipment_that_turns_up_after_all_is_cancelled():
+def test_a_shipment_that_turns_up_after_all_is_a_stray_to_be_cancelled_once():
     over = after(STARTED, CancelWanted(ORDER), REFUSED, CANCELLED)
-    assert decided(over, RecordCreate(CREATED, 1, LATER)) == [CREATED, CancelStarted(ORDER, 1, LATER)]
+    found = StrayBookingFound(ORDER, "post", "shp-1", "TRK1", START)
+    assert decided(over, RecordCreate(CREATED, 1, LATER)) == [found]
+    strayed = fold(SHIPMENTS, over, [found])
+    assert (strayed.status, strayed.check_at) == ("cancelled", START)
+    assert decided(strayed, RecordCreate(CREATED, 1, LATER)) == []
 
 
 def test_a_cancellation_is_made_once():
@@ -151,11 +167,19 @@ def test_the_refusal_of_an_earlier_attempt_says_nothing_of_the_next_carrier():
     assert decided(second, RecordCreate(REFUSED, 1, LATER)) == []
 
 
-def test_what_an_earlier_carrier_created_after_all_is_the_shipment_and_its_own():
-    second = after(OF_TWO, DOWN, attempt(2, FAST))
-    [event] = decided(second, RecordCreate(CREATED, 1, LATER))
-    state = fold(SHIPMENTS, second, [event])
-    assert (state.carrier, state.shipment_id) == ("post", "shp-1")
+def test_what_an_earlier_carrier_created_after_all_is_looked_up_when_it_is_known_who_has_the_parcel():
+    late = BookingLookedFor(ORDER, "post", answered=True, look_at=LOOK_AT)
+    for failed, events in ((NO_ANSWER, []), (DOWN, [late])):
+        second = after(OF_TWO, failed, attempt(2, FAST))
+        assert decided(second, RecordCreate(CREATED, 1, LATER)) == events
+        second = fold(SHIPMENTS, second, events)
+        assert (second.doubts, second.check_at) == ((Doubt("post", LOOK_AT),), LOOK_AT)
+        assert decided(second, RecordLook("post", CREATED)) == []
+        other = ShipmentCreated(ORDER, "shp-2", "TRK2", "fast")
+        third = fold(SHIPMENTS, second, [other])
+        assert decided(third, RecordLook("post", CREATED)) == [
+            StrayBookingFound(ORDER, "post", "shp-1", "TRK1", START)
+        ]
 
 
 def test_of_carriers_that_are_down_each_is_asked_once_and_then_nothing_is_in_doubt():
@@ -173,7 +197,7 @@ def test_of_carriers_that_are_down_each_is_asked_once_and_then_nothing_is_in_dou
 def test_a_carrier_that_did_not_answer_and_has_nothing_is_passed_over_until_all_were_asked():
     assert decided(after(OF_TWO), ShipmentNotFound(1, LATER)) == [NO_ANSWER, attempt(2, FAST)]
     second = after(OF_TWO, NO_ANSWER, attempt(2, FAST))
-    fast_silent = CarrierFailed(ORDER, "fast", "no_answer", refused=False)
+    fast_silent = CarrierFailed(ORDER, "fast", "no_answer", refused=False, look_at=LOOK_AT)
     assert decided(second, ShipmentNotFound(2, LATER)) == [fast_silent, attempt(3, POST)]
 
 
@@ -182,7 +206,7 @@ def test_a_shipment_that_is_no_longer_wanted_is_offered_to_no_other_carrier():
     assert decided(doubt, RecordCreate(REFUSED, 1, LATER)) == [REFUSED, CANCELLED]
     gone = [ShipmentRefused(ORDER, "cancelled"), CANCELLED]
     assert decided(doubt, CarrierIsDown(1, LATER)) == gone
-    assert decided(doubt, ShipmentNotFound(1, LATER)) == gone
+    assert decided(doubt, ShipmentNotFound(1, LATER)) == [NO_ANSWER, *gone]
 
 
 commands = st.sampled_from(
@@ -225,7 +249,8 @@ def test_whatever_happens_in_whatever_order_there_is_one_shipment_at_most_and_an
         isinstance(event, ShipmentCreated) for event in created_last
     )
     if state.intent is None:
-        waits = isinstance(events[-1], CarrierFailed) if events else False
+        last = [event for event in events if not isinstance(event, BookingLookedFor)][-1:]
+        waits = any(isinstance(event, CarrierFailed) for event in last)
         assert state.status not in ("creating", "cancelling") or (state.status == "creating" and waits)
     else:
         assert state.status in ("creating", "cancelling")

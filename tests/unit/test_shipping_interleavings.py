@@ -11,14 +11,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from core.contracts import contract_name
-from core.decider import Cause, execute, fold, history, load
+from core.decider import fold, history, load
 from core.envelope import Envelope, command_id, wrap
-from core.outside_call import OutcomeUnknown, OutsideUnavailable, deadline
+from core.outside_call import OutcomeUnknown, OutsideUnavailable
 from emulator.simulation import run_simulated
 from services.shipping.calls import Carriers
 from services.shipping.carrier import Carrier, Parcel
-from services.shipping.decider import SHIPMENTS, RecordCreate
-from services.shipping.events import CancelStarted
+from services.shipping.decider import SHIPMENTS
 from services.shipping.handlers import NoCarrierNow, handle_command
 from services.shipping.label import LabelFormat
 from services.shipping.messages import (
@@ -237,31 +236,6 @@ def test_who_learns_that_a_shipment_no_longer_wanted_was_created_cancels_it_at_o
         assert [type for type, _ in world.replies("cancel")] == ["shipping.cancelled"]
         assert world.clock.now() == START
         await world.check(["create", "cancel"])
-
-    run_simulated(scenario())
-
-
-def test_a_shipment_that_turns_up_after_its_cancellation_was_answered_is_cancelled():
-    async def scenario() -> None:
-        world = World()
-        await world.handle("cancel")
-        found = world.carrier.create_now(ORDER)
-        cause = Cause(f"{ORDER}:shipping.create", ORDER, "late")
-        healed = await execute(
-            world.documents,
-            SHIPMENTS,
-            ORDER,
-            RecordCreate(found, 1, deadline(START, TIMEOUT_S)),
-            cause,
-            START,
-        )
-        assert [type(event) for event in healed.events] == [ShipmentCreated, CancelStarted]
-        with pytest.raises(OutcomeUnknown):
-            await world.handle("create")
-        await asyncio.sleep(12)
-        await world.handle("create")
-        assert len(world.carrier.cancellations) == 1
-        assert [type for type, _ in world.replies("create")] == ["shipping.refused"]
 
     run_simulated(scenario())
 

@@ -20,7 +20,7 @@ from services.shipping.carrier import Notice
 from services.shipping.decider import SHIPMENTS
 from services.shipping.handlers import handle_command
 from services.shipping.messages import CreateReturn, TrackingStatus
-from services.shipping.silent import PAGE, check_silent_parcels
+from services.shipping.sweeps import PAGE, check_silent_parcels
 from services.shipping.tracking import News
 from services.shipping.tracking_handlers import NotCreatedYet
 from services.shipping.webhooks import track_parcel

@@ -16,6 +16,7 @@ from services.shipping.events import (
     OutForDelivery,
     ParcelDelivered,
     ParcelLookedFor,
+    ParcelNeedsAttention,
     ParcelTracked,
     Published,
     ReturnedToSender,
@@ -131,9 +132,16 @@ def test_a_parcel_that_is_cancelled_is_awaited_no_more_but_its_news_are_recorded
     events = [CancelStarted(ORDER, 1, START), ShipmentCancelled(ORDER)]
     state = fold(SHIPMENTS, created(), events)
     assert not state.awaits_news
-    state, heard = hear(state, news("in_transit", 1))
+    state, heard = hear(state, news("exception", 1))
     assert ([type(event) for event in heard], state.awaits_news) == ([ParcelTracked], False)
     assert state.status == "cancelled"
+
+
+def test_a_parcel_that_is_cancelled_and_moves_is_for_people_once_and_not_for_the_customer():
+    state = fold(SHIPMENTS, created(), [CancelStarted(ORDER, 1, START), ShipmentCancelled(ORDER)])
+    _, heard = hear(state, news("in_transit", 1), news("out_for_delivery", 2), news("exception", 3))
+    told = ParcelNeedsAttention(ORDER, "", "", "shp-1", "TRK1", "cancelled_moves")
+    assert published(heard) == [told]
 
 
 def test_of_too_many_news_only_what_is_final_is_recorded():

@@ -30,7 +30,7 @@ from services.orders.return_events import (
     ReturnRejected,
 )
 from services.orders.views import read_order
-from services.shipping.events import DeliveryException, OutForDelivery
+from services.shipping.events import DeliveryException, OutForDelivery, ParcelNeedsAttention
 from triggers.service_bus.receiving import receive
 
 SUBSCRIPTION = "order-events/Subscriptions/notifications"
@@ -56,6 +56,7 @@ KIND_OF_SERVICES: Mapping[type, str] = {
     StockRecovered: "stock_recovered",
     OutForDelivery: "order_out_for_delivery",
     DeliveryException: "order_delivery_exception",
+    ParcelNeedsAttention: "parcel_needs_attention",
 }
 """And of one of `service-events`."""
 

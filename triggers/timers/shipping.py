@@ -1,4 +1,6 @@
-"""Asks the carriers of parcels of which nothing was heard for too long: a webhook may have been lost."""
+"""Asks the carriers of parcels of which nothing was heard for too long, since a webhook may have been lost,
+and of those that a carrier may have which was given up.
+"""
 
 from datetime import timedelta
 
@@ -7,7 +9,7 @@ import azure.functions as func
 from core.bus import Bus
 from core.clock import Clock
 from core.documents import Documents
-from services.shipping.silent import check_silent_parcels
+from services.shipping.sweeps import check_bookings_in_doubt, check_silent_parcels
 
 
 def blueprint(documents: Documents, bus: Bus, clock: Clock, silence_s: float) -> func.Blueprint:
@@ -18,5 +20,6 @@ def blueprint(documents: Documents, bus: Bus, clock: Clock, silence_s: float) ->
     async def check_parcels(timer: func.TimerRequest) -> None:
         now = clock.now()
         await check_silent_parcels(documents, bus, now - timedelta(seconds=silence_s), now)
+        await check_bookings_in_doubt(documents, bus, now)
 
     return bp
