@@ -32,6 +32,11 @@ EXAMPLES = 10
 """Of each operation and mode; the same at each run."""
 
 
+@schemathesis.serializer("message/rfc822")
+def as_mail(context: Any, value: object) -> bytes:
+    return str(value).encode(errors="replace")
+
+
 def ask(operation: Any, mode: GenerationMode, url: str, session: requests.Session) -> None:
     """Raises what schemathesis finds wrong."""
     checks = CHECKS if mode is GenerationMode.POSITIVE else [*CHECKS, negative_data_rejection]
