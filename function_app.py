@@ -65,6 +65,7 @@ from triggers.service_bus import payments as payment_messages
 from triggers.service_bus import service_events
 from triggers.service_bus import shipping as shipping_messages
 from triggers.timers import dead_letters, holds
+from triggers.timers import imports as import_timers
 from triggers.timers import orders as order_timers
 from triggers.timers import payments as payment_timers
 from triggers.timers import shipping as shipping_timers
@@ -174,7 +175,7 @@ for blueprint in (
     changes_api.blueprint(orders),
     returns_api.blueprint(orders, return_sagas, settings.return_window_s),
     inventory_api.blueprint(documents, clock),
-    imports_api.blueprint(documents, bus, clock),
+    imports_api.blueprint(documents, bus, blobs, clock),
     payment_methods_api.blueprint(documents, gateway, clock, settings.gateway.timeout_s),
     payments_api.blueprint(documents, bus, clock, webhooks),
     shipments_api.blueprint(documents, bus, blobs, carriers, shipping_webhooks, shop),
@@ -184,7 +185,7 @@ for blueprint in (
     health.blueprint(outside_policies),
     order_messages.blueprint(orders, bus),
     service_events.blueprint(orders, bus),
-    inventory_messages.blueprint(documents, bus, clock),
+    inventory_messages.blueprint(documents, bus, blobs, clock),
     payment_messages.blueprint(documents, bus, gateway, clock, settings.gateway.timeout_s),
     shipping_messages.blueprint(documents, bus, carriers),
     preferences_api.blueprint(documents, clock, notifier.unsubscribe_key),
@@ -202,6 +203,7 @@ for blueprint in (
     order_timers.blueprint(orders, policy, settings.idle_s),
     order_timers.returns_blueprint(orders, return_sagas, settings.idle_s),
     holds.blueprint(documents, bus, clock),
+    import_timers.blueprint(documents, bus, clock),
     shipping_timers.blueprint(documents, bus, clock, settings.tracking_silence_s),
     payment_timers.blueprint(documents, bus, gateway, clock),
     dead_letters.blueprint(documents, bus, clock, notifier),

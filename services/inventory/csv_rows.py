@@ -6,15 +6,14 @@ found so many), and perhaps `reference`. In any order and case; blanks around a 
 
 import csv
 import io
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal, cast
 
 from services.inventory.stock import MAX_ON_HAND
 
-MAX_BYTES = 512 * 1024
-MAX_ROWS = 5000
-"""An import is one transactional batch: rows, errors and all must fit into one."""
+MAX_BYTES = 16 * 1024 * 1024
+MAX_ROWS = 100_000
 
 type Column = Literal["quantity", "on_hand"]
 
@@ -42,12 +41,12 @@ class RowError:
 
 
 @dataclass(frozen=True, slots=True)
-class Rows:
-    """`column` is what `pieces` of the rows are."""
+class File:
+    """`column` is what `pieces` of the rows are. `rows` are read once, as they are asked for, and raise
+    InvalidFile where the file turns out to be none: not UTF-8, not CSV, no rows or too many."""
 
     column: Column
-    good: Sequence[Row]
-    errors: Sequence[RowError]
+    rows: Iterator[Row | RowError]
 
 
 class InvalidFile(Exception):
@@ -59,49 +58,20 @@ class InvalidFile(Exception):
         self.rule = rule
 
 
-def parse(content: bytes, check_sku: Callable[[str], object], check_text: Callable[[str], object]) -> Rows:
+def parse(content: bytes, check_sku: Callable[[str], object], check_text: Callable[[str], object]) -> File:
     """`check_sku` and `check_text` raise ValueError with the rule that a SKU and a reference break.
 
-    Raises InvalidFile: not UTF-8, not CSV, a header that is not one, no rows or too many.
+    Raises InvalidFile: too large, or a header that is not one.
     """
     if len(content) > MAX_BYTES:
         raise InvalidFile("body", f"must be at most {MAX_BYTES} bytes")
-    try:
-        text = content.decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        raise InvalidFile("body", f"must be UTF-8, is not at byte {error.start}") from error
-    reader = csv.reader(io.StringIO(text, newline=""), strict=True)
-    try:
-        records = list(reader)
-    except csv.Error as error:
-        raise InvalidFile(
-            "body", f"must be CSV (RFC 4180), is not at line {reader.line_num}: {error}"
-        ) from error
-    if not records:
+    records = _records(content)
+    first = next(records, None)
+    if first is None:
         raise InvalidFile("header", "must be the first row")
-    header = [name.strip().lower() for name in records[0]]
+    header = [name.strip().lower() for name in first]
     column = _column(header)
-    numbered = [(number, cells) for number, cells in enumerate(records[1:], start=2) if any(cells)]
-    if not 1 <= len(numbered) <= MAX_ROWS:
-        raise InvalidFile("body", f"must have 1 to {MAX_ROWS} rows after the header, not {len(numbered)}")
-    good: list[Row] = []
-    errors: list[RowError] = []
-    first: dict[str, int] = {}
-    for number, cells in numbered:
-        try:
-            row = _row(number, dict(zip(header, cells, strict=True)), column, check_sku, check_text)
-        except _BrokenRule as broken:
-            errors.append(RowError(number, broken.field, broken.rule))
-        except ValueError:
-            rule = f"must have {len(header)} cells as the header has, not {len(cells)}"
-            errors.append(RowError(number, "row", rule))
-        else:
-            if row.sku in first:
-                errors.append(RowError(number, "sku", f"must be in one row only, is in row {first[row.sku]}"))
-            else:
-                first[row.sku] = number
-                good.append(row)
-    return Rows(column, good, errors)
+    return File(column, _rows(records, header, column, check_sku, check_text))
 
 
 class _BrokenRule(Exception):
@@ -109,6 +79,29 @@ class _BrokenRule(Exception):
         super().__init__(f"{field}: {rule}")
         self.field = field
         self.rule = rule
+
+
+def _records(content: bytes) -> Iterator[list[str]]:
+    """Raises InvalidFile."""
+    lines = io.TextIOWrapper(io.BytesIO(content), "utf-8-sig", newline="")
+    reader = csv.reader(lines, strict=True)
+    try:
+        yield from reader
+    except UnicodeDecodeError:
+        raise InvalidFile("body", f"must be UTF-8, is not at byte {_first_bad_byte(content)}") from None
+    except csv.Error as error:
+        raise InvalidFile(
+            "body", f"must be CSV (RFC 4180), is not at line {reader.line_num}: {error}"
+        ) from error
+
+
+def _first_bad_byte(content: bytes) -> int:
+    """The reader knows only where in its buffer."""
+    try:
+        content.decode()
+    except UnicodeDecodeError as error:
+        return error.start
+    raise AssertionError("the file is UTF-8 after all")
 
 
 def _column(header: Sequence[str]) -> Column:
@@ -121,6 +114,39 @@ def _column(header: Sequence[str]) -> Column:
     if "sku" not in header or len(columns) != 1:
         raise InvalidFile("header", "must name the column sku, and either quantity or on_hand")
     return cast(Column, columns[0])
+
+
+def _rows(
+    records: Iterator[Sequence[str]],
+    header: Sequence[str],
+    column: Column,
+    check_sku: Callable[[str], object],
+    check_text: Callable[[str], object],
+) -> Iterator[Row | RowError]:
+    """Rows with nothing in them do not count."""
+    found = 0
+    first: dict[str, int] = {}
+    for number, cells in enumerate(records, start=2):
+        if not any(cells):
+            continue
+        found += 1
+        if found > MAX_ROWS:
+            raise InvalidFile("body", f"must have 1 to {MAX_ROWS} rows after the header, has more")
+        if len(cells) != len(header):
+            rule = f"must have {len(header)} cells as the header has, not {len(cells)}"
+            yield RowError(number, "row", rule)
+            continue
+        try:
+            row = _row(number, dict(zip(header, cells, strict=True)), column, check_sku, check_text)
+        except _BrokenRule as broken:
+            yield RowError(number, broken.field, broken.rule)
+            continue
+        if first.setdefault(row.sku, number) != number:
+            yield RowError(number, "sku", f"must be in one row only, is in row {first[row.sku]}")
+        else:
+            yield row
+    if found == 0:
+        raise InvalidFile("body", f"must have 1 to {MAX_ROWS} rows after the header, not 0")
 
 
 def _row(

@@ -1,4 +1,4 @@
-"""What inventory does with its commands, with a shipment, and when a timer finds something due.
+"""What inventory does with the commands of an order, with a shipment, and when a timer finds something due.
 
 Requests of an order of n SKUs, when nothing is repeated: reserve n + 2, commit n + 2, release n + 3. A
 reserve that fails at the k-th SKU: 2k + 4. What comes back is in `returns`.
@@ -22,14 +22,13 @@ from core.documents import Documents
 from core.envelope import Envelope, check_command, to_message
 from core.resilience import retry_transient
 from core.telemetry import log
-from services.inventory import imports, ledger, reservation, returns
-from services.inventory.imports import IMPORT_CHUNK
+from services.inventory import ledger, reservation, returns
 from services.inventory.ledger import Refusal
 from services.inventory.messages import Release, Reserve, ReserveLine
 from services.inventory.reservation import RELEASE, RESERVE, Refused, Reservation, Status
 from services.inventory.returns import RESTOCK
 
-COMMANDS = frozenset({RESERVE, RELEASE, RESTOCK, IMPORT_CHUNK})
+COMMANDS = frozenset({RESERVE, RELEASE, RESTOCK})
 REPLIES = "order-replies"
 
 logger = logging.getLogger("orderflow.inventory")
@@ -44,9 +43,6 @@ async def handle_command(documents: Documents, bus: Bus, clock: Clock, command: 
 
     Raises InvalidContract for what no command can be, NotYetShipped (transient).
     """
-    if command.type == IMPORT_CHUNK:
-        await imports.import_chunk(documents, command, clock.now())
-        return
     reply = await execute(documents, command, clock.now())
     await bus.send(REPLIES, [to_message(reply)])
 

@@ -1,51 +1,60 @@
-"""Bulk import of stock: accepted in one batch, booked in the background chunk by chunk.
+"""Bulk import of stock: what is kept of a file, and how far its import is.
 
-The container `stock-imports`, partition key `import_id`:
+A blob holds the rows as they were read, one JSON array a line, good ones and those that break a rule. The
+container `stock-imports`, partition key `import_id`:
 
-    import     what was sent, and the rows that break a rule
-    chunk:<n>  up to CHUNK rows: waiting -> done, then with the number of those booked and the errors
+    import     what was sent, where the chunks of the blob end, and the next of them
+    error:...  a row that was refused, by its rule or when its turn came
 
-A chunk is a message on the queue of inventory. Each of its rows is booked under a key of its own, so a chunk
-that a crash cut short is simply booked again; a row that the rules refuse is recorded under that key too, so
-that every delivery of the chunk finds the same.
+`importing` books the chunks. An import is accepted in this order: document, blob, message. Whatever a crash
+leaves of it is found by the same request, or else by the timer, through `due_at`: when it must be looked at.
+What has ended has none.
 """
 
+import asyncio
 import base64
 import hashlib
 from collections.abc import Iterable, Sequence
-from dataclasses import asdict
-from datetime import datetime
-from typing import cast
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Literal, cast
 
+import orjson
+
+from core.blobs import Blobs
 from core.bus import Bus
-from core.concurrency import gather_bounded
-from core.contracts import InvalidContract, contract_name
+from core.contracts import contract_name
 from core.decider import Rejection
 from core.documents import (
-    Create,
+    MAX_BATCH_OPERATIONS,
     DocumentConflict,
     DocumentNotFound,
     Documents,
     PreconditionFailed,
-    Query,
+    SetField,
+    Where,
 )
-from core.envelope import Envelope, check_command, command_id, to_message, wrap
-from core.json import Json, JsonObject
-from core.resilience import retry_transient
-from services.inventory.csv_rows import Column, Row, RowError, Rows
-from services.inventory.figures import CONTAINER as STOCK_CONTAINER
+from core.envelope import command_id, to_message, wrap
+from core.json import JsonObject
+from services.inventory.csv_rows import Column, File, Row, RowError
 from services.inventory.messages import ImportChunk
-from services.inventory.movements import Booking, Count, Receipt, book, movement_id
+from services.inventory.reservation import timestamp
 from services.inventory.stock import KeyReused
 
 IMPORT_CHUNK = contract_name(ImportChunk)
 CONTAINER = "stock-imports"
 IMPORT = "import"
+ERROR = "error"
 QUEUE = "inventory"
-CHUNK = 100
-AT_ONCE = 8
+CHUNK = MAX_BATCH_OPERATIONS - 1
+"""Rows. All may be errors, which are recorded in one batch with the progress."""
+
+OVERDUE_AFTER = timedelta(minutes=5)
+"""Longer than the deliveries of a chunk take when nothing is down."""
+
 RETENTION_S = 30 * 86400
-SHOWN_ERRORS = 1000
+
+type Status = Literal["running", "completed", "stopped"]
 
 
 class UnknownImport(Rejection):
@@ -53,191 +62,179 @@ class UnknownImport(Rejection):
         super().__init__("unknown_import", "import_id: there is no such import")
 
 
+@dataclass(frozen=True, slots=True)
+class Import:
+    """`ends` are the bytes of the blob at which its chunks end; `next` is the first chunk, from 1, that is
+    not booked yet. `due_at` is None once it has ended, or was stopped."""
+
+    id: str
+    digest: str
+    column: Column
+    rows: int
+    ends: Sequence[int]
+    next: int
+    booked: int
+    failed: int
+    created_at: str
+    due_at: str | None
+
+    @property
+    def blob(self) -> str:
+        return f"imports/{self.id}.jsonl"
+
+    @property
+    def is_booked(self) -> bool:
+        return self.next > len(self.ends)
+
+    @property
+    def status(self) -> Status:
+        """`stopped`: its file is lost, and must be sent again."""
+        if self.is_booked:
+            return "completed"
+        return "stopped" if self.due_at is None else "running"
+
+
 async def accept(
-    documents: Documents, bus: Bus, key: str | None, content: bytes, rows: Rows, now: datetime
+    documents: Documents, bus: Bus, blobs: Blobs, key: str | None, content: bytes, file: File, now: datetime
 ) -> str:
-    """The import's id, made of the key or else of the file. The same again starts nothing anew, but what was
-    not done yet is sent again. Raises KeyReused.
+    """The import's id, made of the key or else of the content. The same again starts nothing anew, and what a
+    crash had cut short here goes on. Raises KeyReused, InvalidFile.
     """
     digest = hashlib.sha256(content).hexdigest()
     import_id = _import_id(f"key:{key}" if key else f"file:{digest}")
-    chunks = [rows.good[start : start + CHUNK] for start in range(0, len(rows.good), CHUNK)]
-    accepted: JsonObject = {
-        "id": IMPORT,
-        "import_id": import_id,
-        "kind": IMPORT,
-        "digest": digest,
-        "column": rows.column,
-        "rows": len(rows.good) + len(rows.errors),
-        "errors": [_error_item(error) for error in rows.errors],
-        "created_at": now.isoformat(),
-        "ttl": RETENTION_S,
-    }
-    items = [_chunk_item(import_id, number, rows.column, each) for number, each in enumerate(chunks, start=1)]
+    lines, ends, rows = await _lines(file.rows)
+    new = Import(
+        import_id, digest, file.column, rows, ends, 1, 0, 0, now.isoformat(), timestamp(now + OVERDUE_AFTER)
+    )
     try:
-        await documents.batch(CONTAINER, import_id, [Create(accepted), *(Create(item) for item in items)])
+        await documents.create(CONTAINER, import_id, _item(new))
     except DocumentConflict:
-        before, stored = await _stored(documents, import_id)
-        if before["digest"] != digest:
+        found = await find(documents, import_id)
+        if found.digest != digest:
             raise KeyReused(
                 "idempotency_key_reused", "Idempotency-Key: belongs to the import of another file"
             ) from None
-        items = [item for item in stored if item["status"] == "waiting"]
-    if items:
-        numbers = [cast(int, item["number"]) for item in items]
-        await bus.send(QUEUE, [to_message(_command(import_id, number, now)) for number in numbers])
+        if found.is_booked or (found.next > 1 and found.due_at is not None):
+            return import_id
+        if found.due_at is None:
+            try:
+                await move_due(documents, found, now + OVERDUE_AFTER)
+            except PreconditionFailed:
+                return import_id  # it goes on already
+        new = found
+    await blobs.put(new.blob, lines, "application/jsonl")
+    await send_chunk(bus, import_id, new.next, now)
     return import_id
 
 
-async def import_chunk(documents: Documents, command: Envelope, now: datetime) -> None:
-    """Book the rows of one chunk that are not booked yet. Raises InvalidContract."""
-    wanted = command.data
-    if not isinstance(wanted, ImportChunk):
-        raise InvalidContract(f"type: {command.type!r} is no chunk of an import")
-    check_command(command, wanted.import_id, str(wanted.number))
+async def find(documents: Documents, import_id: str) -> Import:
+    """Raises UnknownImport."""
     try:
-        stored = await documents.read(CONTAINER, wanted.import_id, _chunk_id(wanted.number))
-    except DocumentNotFound as error:
-        raise InvalidContract(f"number: there is no chunk {wanted.number} of {wanted.import_id!r}") from error
-    if stored.item["status"] == "done":
-        return
-    rows = [Row(*row) for row in cast(list[tuple[int, str, int, str | None]], stored.item["rows"])]
-    column = cast(Column, stored.item["column"])
-    errors: list[RowError] = []
-
-    async def apply(row: Row) -> None:
-        error = await retry_transient(lambda: _book(documents, wanted.import_id, column, row, now))
-        if error is not None:
-            errors.append(error)
-
-    await gather_bounded(apply, rows, AT_ONCE)
-    done: JsonObject = {
-        **{field: value for field, value in stored.item.items() if not field.startswith("_")},
-        "status": "done",
-        "booked": len(rows) - len(errors),
-        "errors": [_error_item(error) for error in sorted(errors, key=lambda error: error.row)],
-    }
-    try:
-        await documents.replace(CONTAINER, wanted.import_id, done, stored.etag)
-    except PreconditionFailed:
-        return  # another delivery of the chunk was faster, and found the same
+        item = (await documents.read(CONTAINER, import_id, IMPORT)).item
+    except DocumentNotFound:
+        raise UnknownImport from None
+    return from_item(item)
 
 
-async def report(documents: Documents, import_id: str) -> JsonObject:
-    """{"id", "status": "running" | "completed", "rows", "booked", "failed", "waiting", "errors",
-    "created_at", "links"}
-
-    `errors` are the first SHOWN_ERRORS: {"row", "field", "rule"}. Raises UnknownImport.
-    """
-    accepted, chunks = await _stored(documents, import_id)
-    errors = _errors(accepted, *chunks)
-    rows = cast(int, accepted["rows"])
-    booked = sum(cast(int, chunk["booked"]) for chunk in chunks)
-    waiting = rows - booked - len(errors)
-    return {
-        "id": import_id,
-        "status": "running" if waiting else "completed",
-        "rows": rows,
-        "booked": booked,
-        "failed": len(errors),
-        "waiting": waiting,
-        "errors": [cast(Json, error) for error in errors[:SHOWN_ERRORS]],
-        "created_at": accepted["created_at"],
-        "links": links(import_id),
-    }
-
-
-def links(import_id: str) -> JsonObject:
-    return {"self": f"/api/inventory/imports/{import_id}"}
-
-
-async def _stored(documents: Documents, import_id: str) -> tuple[JsonObject, list[JsonObject]]:
-    """The import and its chunks. Raises UnknownImport."""
-    items: list[JsonObject] = []
-    query = Query(partition=import_id)
-    while True:
-        page = await documents.query(CONTAINER, query)
-        items.extend(page.items)
-        if page.continuation is None:
-            break
-        query = Query(partition=import_id, continuation=page.continuation)
-    accepted = next((item for item in items if item["id"] == IMPORT), None)
-    if accepted is None:
-        raise UnknownImport
-    return accepted, [item for item in items if item["id"] != IMPORT]
-
-
-async def _book(
-    documents: Documents, import_id: str, column: Column, row: Row, now: datetime
-) -> RowError | None:
-    """Book a row, or find that it was booked or refused before. A refusal is kept under the row's key."""
-    key = f"{import_id}:{row.number}"
-    reference = row.reference or f"import {import_id}"
-    booking: Booking = (
-        Receipt(row.pieces, reference) if column == "quantity" else Count(row.pieces, reference)
+async def move_due(documents: Documents, found: Import, due_at: datetime | None) -> None:
+    """Raises PreconditionFailed when a chunk was booked meanwhile."""
+    later = None if due_at is None else timestamp(due_at)
+    await documents.patch(
+        CONTAINER, found.id, IMPORT, [SetField("due_at", later)], [Where("next", "=", found.next)]
     )
-    try:
-        outcome = await book(documents, row.sku, key, booking, now)
-    except Rejection as rejection:
-        field, _, rule = str(rejection).partition(": ")
-        refused: JsonObject = {
-            "id": movement_id(key),
-            "sku": row.sku,
-            "kind": "refused",
-            "asked": {"type": type(booking).__name__.lower(), **asdict(booking)},
-            "field": field,
-            "rule": rule,
-            "ttl": RETENTION_S,
-        }
-        try:
-            outcome = (await documents.create(STOCK_CONTAINER, row.sku, refused)).item
-        except DocumentConflict:
-            outcome = (await documents.read(STOCK_CONTAINER, row.sku, movement_id(key))).item
-    if outcome["kind"] != "refused":
-        return None
-    return RowError(row.number, cast(str, outcome["field"]), cast(str, outcome["rule"]))
 
 
-def _command(import_id: str, number: int, now: datetime) -> Envelope:
-    id = command_id(import_id, IMPORT_CHUNK, str(number))
-    return wrap(
+async def send_chunk(bus: Bus, import_id: str, number: int, now: datetime) -> None:
+    command = wrap(
         ImportChunk(import_id, number),
-        id=id,
+        id=command_id(import_id, IMPORT_CHUNK, str(number)),
         source="inventory",
         subject=import_id,
         time=now,
         correlation_id=import_id,
         causation_id=import_id,
     )
+    await bus.send(QUEUE, [to_message(command)])
 
 
-def _import_id(key: str) -> str:
-    return f"imp-{base64.b32encode(hashlib.sha256(key.encode()).digest()).decode().lower()[:20]}"
+def from_item(item: JsonObject) -> Import:
+    return Import(
+        id=cast(str, item["import_id"]),
+        digest=cast(str, item["digest"]),
+        column=cast(Column, item["column"]),
+        rows=cast(int, item["rows"]),
+        ends=cast(list[int], item["ends"]),
+        next=cast(int, item["next"]),
+        booked=cast(int, item["booked"]),
+        failed=cast(int, item["failed"]),
+        created_at=cast(str, item["created_at"]),
+        due_at=cast(str | None, item["due_at"]),
+    )
 
 
-def _chunk_id(number: int) -> str:
-    return f"chunk:{number}"
-
-
-def _chunk_item(import_id: str, number: int, column: Column, rows: Sequence[Row]) -> JsonObject:
+def error_item(import_id: str, error: RowError) -> JsonObject:
     return {
-        "id": _chunk_id(number),
+        "id": f"{ERROR}:{error.row}",
         "import_id": import_id,
-        "kind": "chunk",
-        "number": number,
-        "column": column,
-        "rows": [[row.number, row.sku, row.pieces, row.reference] for row in rows],
-        "status": "waiting",
-        "booked": 0,
-        "errors": [],
+        "kind": ERROR,
+        "row": error.row,
+        "field": error.field,
+        "rule": error.rule,
         "ttl": RETENTION_S,
     }
 
 
-def _error_item(error: RowError) -> JsonObject:
-    return {"row": error.row, "field": error.field, "rule": error.rule}
+def error_of(item: JsonObject) -> RowError:
+    return RowError(cast(int, item["row"]), cast(str, item["field"]), cast(str, item["rule"]))
 
 
-def _errors(*items: JsonObject) -> list[JsonObject]:
-    found = [error for item in items for error in cast(Iterable[JsonObject], item["errors"])]
-    return sorted(found, key=lambda error: cast(int, error["row"]))
+def read_lines(lines: bytes) -> list[Row | RowError]:
+    """As `_lines` wrote them."""
+    found = map(orjson.loads, lines.splitlines())
+    return [Row(*each) if len(each) == len(Row.__slots__) else RowError(*each) for each in found]
+
+
+async def _lines(rows: Iterable[Row | RowError]) -> tuple[bytes, list[int], int]:
+    """The lines of the blob, where its chunks end, and the number of rows. Lets others run in between.
+
+    Raises InvalidFile.
+    """
+    lines = bytearray()
+    ends: list[int] = []
+    count = 0
+    for row in rows:
+        match row:
+            case Row():
+                lines += orjson.dumps((row.number, row.sku, row.pieces, row.reference))
+            case RowError():
+                lines += orjson.dumps((row.row, row.field, row.rule))
+        lines += b"\n"
+        count += 1
+        if count % CHUNK == 0:
+            ends.append(len(lines))
+            await asyncio.sleep(0)
+    if count % CHUNK:
+        ends.append(len(lines))
+    return bytes(lines), ends, count
+
+
+def _item(new: Import) -> JsonObject:
+    return {
+        "id": IMPORT,
+        "import_id": new.id,
+        "kind": IMPORT,
+        "digest": new.digest,
+        "column": new.column,
+        "rows": new.rows,
+        "ends": list(new.ends),
+        "next": new.next,
+        "booked": new.booked,
+        "failed": new.failed,
+        "created_at": new.created_at,
+        "due_at": new.due_at,
+        "ttl": RETENTION_S,
+    }
+
+
+def _import_id(key: str) -> str:
+    return f"imp-{base64.b32encode(hashlib.sha256(key.encode()).digest()).decode().lower()[:20]}"

@@ -4,6 +4,7 @@ import asyncio
 import base64
 from collections import Counter
 from collections.abc import AsyncIterator
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -25,13 +26,16 @@ from emulator.wire.cosmos.server import CosmosServer
 from services.inventory import handlers
 from services.inventory.csv_rows import parse
 from services.inventory.history import read_history
-from services.inventory.imports import accept, report
+from services.inventory.import_report import read_errors, report
+from services.inventory.importing import import_chunk, resume_overdue
+from services.inventory.imports import accept
 from services.inventory.low_stock import set_threshold
 from services.inventory.movements import Adjustment, Count, Receipt, book, set_on_hand
 from services.inventory.stock import read_stock
 from services.inventory.stock_levels import list_levels
 from tests.charges import Charges
 from tests.fakes import START, FakeBus, FakeClock
+from tests.fakes_blobs import FakeBlobs
 from tests.inventory_support import check_at_rest, release, reserve, restock
 from triggers.change_feed.inventory import project_changes
 
@@ -187,12 +191,24 @@ async def test_all_that_a_sku_can_go_through(documents: Documents) -> None:
 
 async def test_a_file_is_imported(documents: Documents) -> None:
     content = b"sku,quantity\n" + b"".join(b"sku-%d,%d\n" % (n, n) for n in range(250))
-    bus = FakeBus()
-    import_id = await accept(documents, bus, None, content, parse(content, str, str), START)
-    for message in bus.sent["inventory"]:
-        for _ in range(2):
-            await handlers.handle_command(documents, bus, FakeClock(), from_json(message.body))
+    bus, blobs = FakeBus(), FakeBlobs(FakeClock())
+    file = parse(content, str, str)
+    import_id = await accept(documents, bus, blobs, None, content, file, START)
+    while messages := bus.sent.pop("inventory", []):
+        for message in messages:
+            command = from_json(message.body)
+            await asyncio.gather(*(import_chunk(documents, bus, blobs, command, START) for _ in range(2)))
 
     told = await report(documents, import_id)
     assert (told["status"], told["booked"], told["failed"]) == ("completed", 249, 1)
+    assert told["errors"] == [
+        {"row": 2, "field": "quantity", "rule": "must be a whole number from 1 to 1000000000"}
+    ]
+    assert (await read_errors(documents, import_id, 10, None))["items"] == told["errors"]
     assert (await read_stock(documents, "sku-249")).on_hand == 249
+    assert await resume_overdue(documents, bus, START + timedelta(days=1)) == 0
+
+    await accept(documents, bus, blobs, "lost", content, parse(content, str, str), START)
+    bus.sent.clear()
+    assert await resume_overdue(documents, bus, START + timedelta(days=1)) == 1
+    assert len(bus.sent["inventory"]) == 1

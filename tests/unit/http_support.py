@@ -70,7 +70,7 @@ class Api:
             orders.blueprint(self.orders, POLICY),
             order_changes.blueprint(self.orders),
             inventory.blueprint(self.documents, self.clock),
-            inventory_imports.blueprint(self.documents, self.bus, self.clock),
+            inventory_imports.blueprint(self.documents, self.bus, self.blobs, self.clock),
             payment_methods.blueprint(self.documents, self.gateway, self.clock, 10.0),
             payments.blueprint(self.documents, self.bus, self.clock, SandboxWebhooks()),
             shipments.blueprint(

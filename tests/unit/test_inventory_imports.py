@@ -1,269 +1,392 @@
+from collections.abc import Awaitable
 from datetime import timedelta
 
 import pytest
 
+from core.blobs import BlobsUnavailable
 from core.bus import BusUnreachable
 from core.contracts import InvalidContract
 from core.documents import DocumentsUnavailable
 from core.envelope import from_json, wrap
 from emulator.simulation import run_simulated
 from services.inventory import handlers
-from services.inventory.csv_rows import MAX_BYTES, MAX_ROWS, parse
+from services.inventory.csv_rows import MAX_ROWS, InvalidFile, parse
 from services.inventory.history import read_history
-from services.inventory.imports import CHUNK, UnknownImport, accept, report
+from services.inventory.import_report import SHOWN_ERRORS, read_errors, report
+from services.inventory.importing import import_chunk, resume_overdue
+from services.inventory.imports import CHUNK, OVERDUE_AFTER, UnknownImport, accept, find
 from services.inventory.messages import ImportChunk
 from services.inventory.movements import Receipt, book, movement_id
 from services.inventory.stock import KeyReused, UnknownSku, read_stock
 from tests.fakes import START, FakeBus, FakeClock, FakeDocuments
+from tests.fakes_blobs import FakeBlobs
 from tests.inventory_support import Crash, check_ledger, crash_before, interleavings, reserve, stocked
 from triggers.http.bodies import identifier
 from triggers.http.inventory_imports import reference
 
 CONTENT = b"sku,on_hand\na,7\nb,4\nc,x\nd,9\n"
+LATER = START + OVERDUE_AFTER
 
 
-def parsed(content):
-    return parse(content, identifier, reference)
+class Shop:
+    """Of `a` 5 pieces; of `b` 8, of which an order holds 6, so that 4 cannot be counted."""
 
+    def __init__(self, documents=None):
+        self.clock = FakeClock()
+        self.documents = documents or FakeDocuments(self.clock)
+        self.bus = FakeBus()
+        self.blobs = FakeBlobs(self.clock)
+        self.queue = []
 
-async def start(documents, bus, content=CONTENT, key=None):
-    return await accept(documents, bus, key, content, parsed(content), START)
+    async def stock(self):
+        await stocked(self.documents, {"a": 5, "b": 8})
+        await handlers.execute(self.documents, reserve("ord-1", {"b": 6}), START)
+        self.documents.requests.clear()
+        return self
 
+    async def start(self, content=CONTENT, key=None):
+        file = parse(content, identifier, reference)
+        return await accept(self.documents, self.bus, self.blobs, key, content, file, self.clock.now())
 
-def commands(bus):
-    return [from_json(message.body) for message in bus.sent["inventory"]]
+    def take(self):
+        """The commands that were sent, and are not in the queue any more then."""
+        sent = [from_json(message.body) for message in self.bus.sent["inventory"]]
+        self.bus.sent.clear()
+        return sent
 
+    async def handle(self, command):
+        await import_chunk(self.documents, self.bus, self.blobs, command, self.clock.now())
 
-async def handle(documents, command):
-    await handlers.handle_command(documents, FakeBus(), FakeClock(), command)
+    async def work(self):
+        """Until no message is left; one that was not handled to its end stays. Answers the numbers of the
+        chunks."""
+        numbers = []
+        self.queue += self.take()
+        while self.queue:
+            await self.handle(self.queue[0])
+            numbers.append(self.queue.pop(0).data.number)
+            self.queue += self.take()
+        return numbers
 
+    async def report(self, import_id):
+        return await report(self.documents, import_id)
 
-async def on_hand(documents, *skus):
-    found = []
-    for sku in skus:
-        try:
-            found.append((await read_stock(documents, sku)).on_hand)
-        except UnknownSku:
-            found.append(None)
-    return found
+    async def on_hand(self, *skus):
+        found = []
+        for sku in skus:
+            try:
+                found.append((await read_stock(self.documents, sku)).on_hand)
+            except UnknownSku:
+                found.append(None)
+        return found
 
 
 @pytest.fixture
-async def documents():
-    """Of `a` 5 pieces; of `b` 8, of which an order holds 6, so that 4 cannot be counted."""
-    documents = await stocked(FakeDocuments(), {"a": 5, "b": 8})
-    await handlers.execute(documents, reserve("ord-1", {"b": 6}), START)
-    documents.requests.clear()
-    return documents
+async def shop():
+    return await Shop().stock()
 
 
-async def test_an_import_is_accepted_in_one_request_and_booked_by_its_messages(documents):
-    bus = FakeBus()
-    import_id = await start(documents, bus)
-    assert documents.requests == ["batch stock-imports"]
-    before = await report(documents, import_id)
+def file_of(rows):
+    return b"sku,quantity\n" + b"".join(b"sku-%d,%d\n" % (n, n + 1) for n in range(rows))
 
-    for command in commands(bus):
-        await handle(documents, command)
 
-    assert (before["status"], before["rows"], before["booked"], before["waiting"]) == ("running", 4, 0, 3)
-    after = await report(documents, import_id)
+async def test_an_import_is_accepted_and_booked_by_its_messages(shop):
+    import_id = await shop.start()
+    before = await shop.report(import_id)
+    assert (before["status"], before["rows"], before["booked"], before["waiting"]) == ("running", 4, 0, 4)
+    assert list(shop.blobs.blobs) == [f"imports/{import_id}.jsonl"]
+
+    assert await shop.work() == [1]
+
+    after = await shop.report(import_id)
     assert (after["status"], after["booked"], after["failed"], after["waiting"]) == ("completed", 2, 2, 0)
     assert after["errors"] == [
         {"row": 3, "field": "on_hand", "rule": "4 is below the 6 that orders hold"},
         {"row": 4, "field": "on_hand", "rule": "must be a whole number from 0 to 1000000000"},
     ]
-    assert await on_hand(documents, "a", "b", "c", "d") == [7, 8, None, 9]
-    check_ledger(documents)
+    assert await shop.on_hand("a", "b", "c", "d") == [7, 8, None, 9]
+    assert shop.blobs.blobs == {}
+    check_ledger(shop.documents)
 
 
-async def test_its_movements_are_in_the_ledger_with_their_reference(documents):
-    bus = FakeBus()
-    import_id = await start(documents, bus, b"sku,quantity,reference\na,7,note 12\nz,1,\n")
-    for command in commands(bus):
-        await handle(documents, command)
+async def test_its_movements_are_in_the_ledger_with_their_reference(shop):
+    import_id = await shop.start(b"sku,quantity,reference\na,7,note 12\nz,1,\n")
+    await shop.work()
 
-    newest = (await read_history(documents, "a", 10, None))["items"][0]
+    newest = (await read_history(shop.documents, "a", 10, None))["items"][0]
     assert (newest["type"], newest["quantity"], newest["reference"]) == ("receipt", 7, "note 12")
-    [first] = (await read_history(documents, "z", 10, None))["items"]
+    [first] = (await read_history(shop.documents, "z", 10, None))["items"]
     assert first["reference"] == f"import {import_id}"
 
 
-async def test_a_large_file_goes_in_chunks(documents):
-    bus = FakeBus()
-    content = b"sku,quantity\n" + b"".join(b"sku-%d,%d\n" % (n, n + 1) for n in range(2 * CHUNK + 50))
-
-    import_id = await start(documents, bus, content)
-    assert [command.data.number for command in commands(bus)] == [1, 2, 3]
-    await handle(documents, commands(bus)[1])
-    middle = await report(documents, import_id)
+async def test_a_large_file_goes_chunk_after_chunk_with_one_message_at_a_time(shop):
+    import_id = await shop.start(file_of(2 * CHUNK + 50))
+    [first] = shop.take()
+    await shop.handle(first)
+    middle = await shop.report(import_id)
     assert (middle["status"], middle["booked"], middle["waiting"]) == ("running", CHUNK, CHUNK + 50)
-    for command in commands(bus):
-        await handle(documents, command)
 
-    assert (await report(documents, import_id))["status"] == "completed"
-    assert await on_hand(documents, "sku-0", "sku-249") == [1, 250]
+    assert await shop.work() == [2, 3]
 
-
-@pytest.mark.parametrize("cell", ["\\" * 199, '""' * 99, "é" * 100, "🫖" * 50])
-async def test_the_largest_file_fits_into_one_batch_and_one_send(documents, cell):
-    row = f'%d,x,"{cell}"\n'
-    content = b"sku,quantity,reference\n"
-    content += b"".join((row % n).encode() for n in range(MAX_ROWS))[: MAX_BYTES - len(content)]
-    content = content[: content.rindex(b"\n") + 1]
-    rows = parsed(content.replace(b",x,", b",1,"))
-    assert len(rows.good) > 1000
-
-    for asked in (rows, parsed(content)):
-        await accept(documents, FakeBus(), f"k-{len(asked.errors)}", content, asked, START)
+    assert (await shop.report(import_id))["status"] == "completed"
+    assert await shop.on_hand("sku-0", "sku-98", "sku-99", "sku-247") == [1, 99, 100, 248]
+    assert shop.blobs.blobs == {}
 
 
-async def test_the_most_rows_fit_whether_good_or_bad(documents):
-    for pieces in (b"1", b""):
-        content = b"sku,quantity\n" + b"".join(b"%d,%s\n" % (n, pieces) for n in range(MAX_ROWS))
-        bus = FakeBus()
-        import_id = await start(documents, bus, content)
-        found = await report(documents, import_id)
-        assert found["rows"] == MAX_ROWS
-        assert (found["waiting"], len(found["errors"])) in {(MAX_ROWS, 0), (0, 1000)}
+async def test_whole_chunks_leave_no_empty_one_behind(shop):
+    await shop.start(file_of(2 * CHUNK))
+    assert await shop.work() == [1, 2]
 
 
-async def test_a_file_without_a_good_row_is_completed_at_once(documents):
-    bus = FakeBus()
-    import_id = await start(documents, bus, b"sku,quantity\na,x\n")
+async def test_the_largest_file_is_kept_in_one_document_and_read_chunk_by_chunk(shop):
+    import_id = await shop.start(file_of(MAX_ROWS))
+    found = await find(shop.documents, import_id)
+    [blob] = shop.blobs.blobs.values()
+    sizes = [end - start for start, end in zip((0, *found.ends), found.ends, strict=False)]
+    assert (found.rows, len(found.ends), sum(sizes)) == (MAX_ROWS, 1011, len(blob.content))
+    assert max(sizes) < 5000
+    shop.documents.requests.clear()
 
-    found = await report(documents, import_id)
-    assert (found["status"], found["failed"]) == ("completed", 1)
-    assert commands(bus) == []
-
-
-async def test_the_same_file_again_is_the_same_import_and_sends_what_is_not_done(documents):
-    content = b"sku,quantity\n" + b"".join(b"sku-%d,1\n" % n for n in range(2 * CHUNK))
-    bus = FakeBus()
-    first = await start(documents, bus, content)
-    await handle(documents, commands(bus)[0])
-    again = FakeBus()
-
-    assert await start(documents, again, content) == first
-    assert [command.data.number for command in commands(again)] == [2]
-    for command in commands(again):
-        await handle(documents, command)
-    last = FakeBus()
-    await start(documents, last, content)
-    assert commands(last) == []
-    assert await on_hand(documents, "sku-0", "sku-150") == [1, 1]
+    await shop.handle(chunk(import_id, 1))
+    assert shop.documents.requests.count("batch stock-imports") == 1
+    assert shop.documents.requests.count("batch inventory") == CHUNK
+    await shop.handle(chunk(import_id, 1011))
+    assert await shop.on_hand("sku-0", "sku-98", "sku-99", "sku-99999") == [1, 99, None, MAX_ROWS]
 
 
-async def test_a_key_makes_the_same_file_another_import_and_belongs_to_one_file(documents):
-    content = b"sku,quantity\na,1\n"
+async def test_a_chunk_of_errors_alone_fits_into_one_batch_and_all_can_be_read(shop):
+    content = b"sku,quantity\n" + b"".join(b"%d,x\n" % n for n in range(2 * CHUNK + 1))
+    import_id = await shop.start(content)
+    assert await shop.work() == [1, 2, 3]
+
+    found = await shop.report(import_id)
+    assert (found["status"], found["failed"], len(found["errors"])) == (
+        "completed",
+        2 * CHUNK + 1,
+        SHOWN_ERRORS,
+    )
+    rows, continuation = [], None
+    while True:
+        page = await read_errors(shop.documents, import_id, 60, continuation)
+        rows += [error["row"] for error in page["items"]]
+        continuation = page["continuation"]
+        if continuation is None:
+            break
+    assert rows == list(range(2, 2 * CHUNK + 3))
+
+
+async def test_a_file_that_turns_out_to_be_none_leaves_nothing_behind(shop):
+    for content in (file_of(CHUNK + 3) + b'"A,1\n', file_of(CHUNK + 3) + b"\xff,1\n", file_of(MAX_ROWS + 1)):
+        with pytest.raises(InvalidFile):
+            await shop.start(content)
+    assert shop.documents.requests == []
+    assert shop.blobs.blobs == {}
+    assert shop.take() == []
+
+
+async def test_the_same_file_again_is_the_same_import_and_starts_nothing_twice(shop):
+    first = await shop.start(file_of(2 * CHUNK))
+    assert await shop.start(file_of(2 * CHUNK)) == first
+    one, other = shop.take()
+    await shop.handle(one)
+    await shop.handle(other)
+    shop.documents.requests.clear()
+    assert await shop.start(file_of(2 * CHUNK)) == first
+    assert shop.documents.requests == ["create stock-imports", "read stock-imports"]
+
+    await shop.work()
+    assert await shop.start(file_of(2 * CHUNK)) == first
+    assert shop.take() == []
+    assert shop.blobs.blobs == {}
+    found = await shop.report(first)
+    assert (found["status"], found["booked"]) == ("completed", 2 * CHUNK)
+    assert await shop.on_hand("sku-0", "sku-150") == [1, 151]
+
+
+async def test_a_key_makes_the_same_file_another_import_and_belongs_to_one_file(shop):
     for key in (None, "monday", "tuesday", "monday"):
-        bus = FakeBus()
-        await start(documents, bus, content, key)
-        for command in commands(bus):
-            await handle(documents, command)
+        await shop.start(b"sku,quantity\na,1\n", key)
+        await shop.work()
 
-    assert await on_hand(documents, "a") == [8]
+    assert await shop.on_hand("a") == [8]
     with pytest.raises(KeyReused):
-        await start(documents, FakeBus(), b"sku,quantity\na,2\n", "monday")
+        await shop.start(b"sku,quantity\na,2\n", "monday")
 
 
-async def test_a_chunk_that_is_done_costs_one_request(documents):
-    bus = FakeBus()
-    await start(documents, bus)
-    [command] = commands(bus)
-    await handle(documents, command)
-    documents.requests.clear()
+async def test_chunks_that_come_twice_and_in_any_order_book_each_row_once(shop):
+    import_id = await shop.start(file_of(3 * CHUNK))
+    shop.take()
+    for number in (2, 1, 3, 1, 2, 3, 3, 1):
+        await shop.handle(chunk(import_id, number))
+        check_ledger(shop.documents)
+    await shop.work()
 
-    await handle(documents, command)
+    found = await shop.report(import_id)
+    assert (found["status"], found["booked"], found["failed"]) == ("completed", 3 * CHUNK, 0)
+    assert await shop.on_hand("sku-0", "sku-98", "sku-200") == [1, 99, 201]
+    assert shop.blobs.blobs == {}
 
-    assert documents.requests == ["read stock-imports"]
+
+async def test_a_chunk_that_was_overtaken_costs_one_request_and_sends_nothing(shop):
+    import_id = await shop.start(file_of(3 * CHUNK))
+    await shop.work()
+    shop.documents.requests.clear()
+
+    await shop.handle(chunk(import_id, 1))
+
+    assert shop.documents.requests == ["read stock-imports"]
+    assert shop.take() == []
 
 
-async def test_a_crash_in_front_of_any_request_is_made_good_by_the_redelivery():
+async def test_a_chunk_whose_next_message_may_be_lost_sends_it_again(shop):
+    import_id = await shop.start(file_of(2 * CHUNK))
+    [first] = shop.take()
+    await shop.handle(first)
+    shop.take()
+
+    await shop.handle(first)
+
+    assert [command.data.number for command in shop.take()] == [2]
+    assert (await shop.report(import_id))["booked"] == CHUNK
+
+
+@pytest.mark.parametrize("content", [CONTENT, file_of(CHUNK + 1)])
+async def test_a_crash_in_front_of_any_request_is_made_good_by_the_redelivery(content):
     crashes = 0
     while True:
-        documents = await stocked(FakeDocuments(), {"a": 5, "b": 8})
-        await handlers.execute(documents, reserve("ord-1", {"b": 6}), START)
-        bus = FakeBus()
-        import_id = await start(documents, bus)
-        [command] = commands(bus)
-        documents.before = crash_before(crashes)
-        crashed = await _crashes(handle(documents, command))
-        documents.before = _free
-        check_ledger(documents)
-        await book(documents, "a", "meanwhile", Receipt(1), START)
-        await handle(documents, command)
-        found = await report(documents, import_id)
-        assert (found["status"], found["booked"], found["failed"]) == ("completed", 2, 2)
-        assert (await on_hand(documents, "a"))[0] in {7, 8}  # the receipt came before the count, or after it
-        check_ledger(documents)
-        assert len([item for item in documents.items("inventory", "d") if item["kind"] == "movement"]) == 1
+        shop = await Shop().stock()
+        import_id = await shop.start(content)
+        crash = crash_before(crashes)
+        shop.documents.before = shop.bus.before = shop.blobs.before = crash
+        crashed = await _crashes(shop.work())
+        shop.documents.before = shop.bus.before = shop.blobs.before = _free
+        check_ledger(shop.documents)
+        await shop.work()
+        told = await shop.report(import_id)
+        assert told["status"] == "completed"
+        assert (told["booked"], told["failed"]) == ((2, 2) if content is CONTENT else (CHUNK + 1, 0))
+        assert shop.blobs.blobs == {}
+        assert (await find(shop.documents, import_id)).due_at is None
+        check_ledger(shop.documents)
         if not crashed:
             break
         crashes += 1
     assert crashes > 8
 
 
-async def test_a_crash_while_it_is_accepted_is_made_good_by_the_same_request():
-    for crash in range(2):
-        documents = await stocked(FakeDocuments(), {"a": 5})
-        bus = FakeBus(before=_crash) if crash else FakeBus()
-        documents.before = _free if crash else crash_before(0)
-        assert await _crashes(start(documents, bus))
-        documents.before = _free
-        again = FakeBus()
-        await start(documents, again)
-        assert len(commands(again)) == 1
+async def test_a_crash_while_it_is_accepted_is_made_good_by_the_same_request(shop):
+    for crash in range(4):
+        shop = await Shop().stock()
+        shop.documents.before = shop.bus.before = shop.blobs.before = crash_before(crash)
+        assert await _crashes(shop.start()) == (crash < 3)
+        shop.documents.before = shop.bus.before = shop.blobs.before = _free
+        shop.take()
+        import_id = await shop.start()
+        await shop.work()
+        assert (await shop.report(import_id))["status"] == "completed"
+        assert await shop.on_hand("a", "d") == [7, 9]
+        assert shop.blobs.blobs == {}
+
+
+async def test_what_lost_its_message_is_sent_again_by_the_timer(shop):
+    import_id = await shop.start(file_of(2 * CHUNK))
+    await shop.handle(shop.take()[0])
+    shop.take()
+    assert await resume_overdue(shop.documents, shop.bus, LATER - timedelta(seconds=1)) == 0
+
+    assert await resume_overdue(shop.documents, shop.bus, LATER) == 1
+    assert await resume_overdue(shop.documents, shop.bus, LATER) == 0
+    assert await shop.work() == [2]
+    assert (await shop.report(import_id))["booked"] == 2 * CHUNK
+    assert await resume_overdue(shop.documents, shop.bus, LATER + timedelta(days=1)) == 0
+
+
+async def test_the_timer_has_a_file_removed_whose_last_delivery_crashed_after_booking(shop):
+    import_id = await shop.start()
+    shop.blobs.before = _crash_on("delete blob")
+    assert await _crashes(shop.work())
+    shop.blobs.before = _free
+    assert (await shop.report(import_id))["status"] == "completed"
+    assert len(shop.blobs.blobs) == 1
+
+    shop.queue.clear()
+
+    await resume_overdue(shop.documents, shop.bus, LATER)
+    assert await shop.work() == [1]
+    assert shop.blobs.blobs == {}
+    assert await resume_overdue(shop.documents, shop.bus, LATER + timedelta(days=1)) == 0
+
+
+async def test_an_import_whose_file_is_lost_stops_and_goes_on_when_it_is_sent_again(shop):
+    import_id = await shop.start(file_of(2 * CHUNK))
+    await shop.handle(shop.take()[0])
+    shop.blobs.blobs.clear()
+
+    assert await shop.work() == [2]
+    told = await shop.report(import_id)
+    assert (told["status"], told["booked"], told["waiting"]) == ("stopped", CHUNK, CHUNK)
+    assert await resume_overdue(shop.documents, shop.bus, LATER + timedelta(days=1)) == 0
+
+    assert await shop.start(file_of(2 * CHUNK)) == import_id
+    assert (await shop.report(import_id))["status"] == "running"
+    assert await shop.work() == [2]
+    told = await shop.report(import_id)
+    assert (told["status"], told["booked"]) == ("completed", 2 * CHUNK)
+    assert shop.blobs.blobs == {}
 
 
 async def test_two_deliveries_of_a_chunk_end_alike_in_every_order():
     """One of them finds that a row is refused, and then stock is released: the other must find the same."""
     rows = b"sku,on_hand\nb,4\n"
-    setup = FakeBus()
+    setup = Shop()
     ends = set()
 
     async def prepare(documents):
-        await stocked(documents, {"b": 8})
-        await handlers.execute(documents, reserve("ord-1", {"b": 6}), START)
-        await start(documents, setup, rows)
+        setup.documents = documents
+        await setup.stock()
+        await setup.start(rows)
 
     def deliveries(documents):
-        command = commands(setup)[0]
-        return [handle(documents, command), handle(documents, command), _commit(documents)]
+        shop = Shop(documents)
+        shop.blobs.blobs.update(blobs)
+        return [shop.handle(command), shop.handle(command), _commit(documents)]
 
     async def finish(documents):
-        [item] = [item for item in documents.items("stock-imports") if item["kind"] == "chunk"]
-        [outcome] = [
-            one
-            for one in documents.items("inventory", "b")
-            if one["id"] == movement_id(f"{item['import_id']}:2")
-        ]
-        assert item["status"] == "done"
+        item = next(item for item in documents.items("stock-imports") if item["kind"] == "import")
+        key = movement_id(f"{item['import_id']}:2")
+        [outcome] = [one for one in documents.items("inventory", "b") if one["id"] == key]
+        assert (item["next"], item["booked"] + item["failed"]) == (2, 1)
         assert (item["booked"], outcome["kind"]) in {(1, "movement"), (0, "refused")}
         check_ledger(documents)
         ends.add(item["booked"])
 
+    probe = await Shop().stock()
+    await probe.start(rows)
+    [command], blobs = probe.take(), dict(probe.blobs.blobs)
     await interleavings(prepare, deliveries, finish)
     assert ends == {0, 1}
 
 
-async def test_a_chunk_that_is_not_there_can_never_be_handled(documents):
-    with pytest.raises(InvalidContract, match="no chunk 7"):
-        await handle(documents, chunk("imp-x", 7))
+async def test_a_chunk_that_is_not_there_can_never_be_handled(shop):
+    import_id = await shop.start()
+    with pytest.raises(InvalidContract, match="no chunk 2"):
+        await shop.handle(chunk(import_id, 2))
+    with pytest.raises(InvalidContract, match="no import"):
+        await shop.handle(chunk("imp-x", 1))
     with pytest.raises(InvalidContract, match="id: must be"):
-        await handle(documents, chunk("imp-x", 7, id="imp-x:inventory.import_chunk:8"))
+        await shop.handle(chunk("imp-x", 7, id="imp-x:inventory.import_chunk:8"))
 
 
-async def test_an_import_that_nobody_knows_has_no_report(documents):
-    with pytest.raises(UnknownImport):
-        await report(documents, "imp-x")
+async def test_an_import_that_nobody_knows_has_no_report(shop):
+    for asked in (shop.report("imp-x"), read_errors(shop.documents, "imp-x", 10, None)):
+        with pytest.raises(UnknownImport):
+            await asked
 
 
 def test_outages_are_waited_out():
     async def scenario():
-        documents = await stocked(FakeDocuments(), {"a": 5})
-        bus = FakeBus()
-        import_id = await start(documents, bus, b"sku,on_hand\na,7\nd,9\n")
+        shop = await Shop().stock()
+        import_id = await shop.start(b"sku,on_hand\na,7\nd,9\n")
         failed = []
 
         async def fail_often(request):
@@ -271,38 +394,47 @@ def test_outages_are_waited_out():
                 failed.append(request)
                 raise DocumentsUnavailable("for the moment")
 
-        documents.before = fail_often
-        await handle(documents, commands(bus)[0])
-        documents.before = _free
+        shop.documents.before = fail_often
+        await shop.work()
         assert len(failed) == 10
-        assert (await report(documents, import_id))["booked"] == 2
+        assert (await shop.report(import_id))["booked"] == 2
 
     run_simulated(scenario())
 
 
-async def test_messages_that_could_not_be_sent_are_sent_by_the_same_request(documents):
+@pytest.mark.parametrize("error", [BlobsUnavailable("for the moment"), BusUnreachable("for the moment")])
+async def test_what_could_not_be_stored_or_sent_is_by_the_same_request(shop, error):
     async def fail(request):
-        raise BusUnreachable("for the moment")
+        raise error
 
-    with pytest.raises(BusUnreachable):
-        await start(documents, FakeBus(before=fail))
-    bus = FakeBus()
-    await start(documents, bus)
-    assert len(commands(bus)) == 1
+    faulty = shop.blobs if isinstance(error, BlobsUnavailable) else shop.bus
+    faulty.before = fail
+    with pytest.raises(type(error)):
+        await shop.start()
+    faulty.before = _free
+    import_id = await shop.start()
+    await shop.work()
+    assert (await shop.report(import_id))["status"] == "completed"
 
 
-async def test_it_is_forgotten_after_thirty_days_and_then_books_nothing_again():
-    clock = FakeClock()
-    documents = await stocked(FakeDocuments(clock), {"a": 5})
+async def test_it_is_forgotten_after_thirty_days_and_then_books_nothing_again(shop):
     for _ in range(2):
-        bus = FakeBus()
-        import_id = await start(documents, bus, b"sku,quantity\na,1\n")
-        for command in commands(bus):
-            await handle(documents, command)
-        assert await on_hand(documents, "a") == [6]
-        clock.advance(timedelta(days=31).total_seconds())
+        import_id = await shop.start(b"sku,quantity\na,1\n")
+        await shop.work()
+        assert await shop.on_hand("a") == [6]
+        shop.clock.advance(timedelta(days=31).total_seconds())
     with pytest.raises(UnknownImport):
-        await report(documents, import_id)
+        await shop.report(import_id)
+
+
+async def test_a_movement_that_comes_between_two_deliveries_stays(shop):
+    import_id = await shop.start(b"sku,on_hand\na,7\n")
+    await shop.work()
+    await book(shop.documents, "a", "meanwhile", Receipt(1), START)
+
+    await shop.handle(chunk(import_id, 1))
+
+    assert await shop.on_hand("a") == [8]
 
 
 def chunk(import_id, number, id=None):
@@ -321,7 +453,7 @@ async def _commit(documents):
     await handlers.commit(documents, "ord-1", START)
 
 
-async def _crashes(work):
+async def _crashes(work: Awaitable[object]) -> bool:
     try:
         await work
     except Crash:
@@ -331,8 +463,12 @@ async def _crashes(work):
     return False
 
 
-async def _crash(request):
-    raise Crash(request)
+def _crash_on(name):
+    async def before(request):
+        if request == name:
+            raise Crash(request)
+
+    return before
 
 
 async def _free(request):
