@@ -41,6 +41,7 @@ from services.shipping.calls import Carriers
 from services.shipping.carrier import Carrier
 from services.shipping.carrier import Webhooks as ShippingWebhooks
 from services.shipping.messages import Address
+from triggers.change_feed import audit as audit_changes
 from triggers.change_feed import inventory as stock_changes
 from triggers.change_feed import orders as order_changes
 from triggers.http import audit as audit_api
@@ -180,7 +181,7 @@ for blueprint in (
     payments_api.blueprint(documents, bus, clock, webhooks),
     shipments_api.blueprint(documents, bus, blobs, carriers, shipping_webhooks, shop),
     operations.blueprint(orders, policy, (ORDER_LIST, STOCK_LEVELS)),
-    audit_api.blueprint(documents),
+    audit_api.blueprint(documents, clock),
     openapi_api.blueprint(routes),
     health.blueprint(outside_policies),
     order_messages.blueprint(orders, bus),
@@ -200,6 +201,7 @@ for blueprint in (
     notification_messages.blueprint(notifier),
     order_changes.blueprint(documents, bus),
     stock_changes.blueprint(documents, bus),
+    audit_changes.blueprint(documents, bus),
     order_timers.blueprint(orders, policy, settings.idle_s),
     order_timers.returns_blueprint(orders, return_sagas, settings.idle_s),
     holds.blueprint(documents, bus, clock),

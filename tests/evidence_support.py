@@ -68,6 +68,22 @@ def returned(id: str, first: int) -> list[dict[str, Any]]:
     ]
 
 
+def audit_pages(documents: Documents) -> list[dict[str, Any]]:
+    """As the feeds copy the events and the histories of holds, each stream as one page."""
+    streams: dict[tuple[str, str], list[dict[str, Any]]] = {}
+    for chain in ("orders", "payments", "shipments"):
+        for item in documents.get(chain, []):
+            if item.get("kind") == "event":
+                streams.setdefault((chain, item["stream"]), []).append(dict(item))
+    for item in documents.get("reservations", []):
+        if item.get("history"):
+            streams["reservations", item["order_id"]] = list(item["history"])
+    return [
+        {"kind": "page", "chain": chain, "stream": stream, "first": 1, "entries": entries}
+        for (chain, stream), entries in streams.items()
+    ]
+
+
 def snapshot(id: str, status: str, version: int) -> dict[str, Any]:
     state = {"status": status, **CREATED}
     return {

@@ -98,7 +98,7 @@ async def running(
     folder: Path,
     *,
     seed: int = 0,
-    feed_pace_s: float = 0.1,
+    feed_pace_s: float | None = 0.1,
     crash_after: int | None = None,
     redeliver: float = 0.0,
     reorder: float = 0.0,

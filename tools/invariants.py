@@ -14,14 +14,15 @@
    subscription
 8  returns: each has ended or waits for people; what came back and was given back is what its inspection said;
    a live label for each that was sent one, and for no cancelled one
-9  audit: every chain of events, and of what is on record, is as it was written (core/chain.py)
+9  audit: every event, and what became of each hold, is in the container `audit` with the hash that it was
+   written with, and every chain there is as it was written (core/chain.py)
 """
 
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 
-from services.audit.trail import first_break
+from services.audit.verification import first_break
 from tools.evidence import Evidence, Item, OrderFacts, order_facts
 from tools.parcel_facts import booking_violations, live_bookings
 from tools.return_facts import pieces_by_return, refunds_by_return, return_facts, violations
@@ -316,15 +317,31 @@ def _messages(evidence: Evidence, _: Orders) -> Found:
 
 
 def _audit(evidence: Evidence, _: Orders) -> Found:
-    streams = [evidence.streams(name) for name in ("orders", "payments", "shipments")]
-    chains = [chain for found in streams for chain in found.items()]
-    recorded: dict[str, list[Item]] = {}
-    for item in sorted(evidence.items("audit", "entry"), key=lambda item: item["version"]):
-        recorded.setdefault(item["stream"], []).append(item)
-    for stream, items in [*chains, *recorded.items()]:
-        found = first_break([dict(item) for item in items])
+    """As the chains are in the read container, against the streams that they are copied from."""
+    chains: dict[tuple[str, str], list[Item]] = {}
+    for page in sorted(evidence.items("audit", "page"), key=lambda page: page["first"]):
+        chains.setdefault((page["chain"], page["stream"]), []).extend(page["entries"])
+    for entry in sorted(evidence.items("audit", "entry"), key=lambda entry: entry["version"]):
+        chains.setdefault(("record", entry["stream"]), []).append(entry)
+    for (chain, stream), entries in sorted(chains.items()):
+        found = first_break([dict(entry) for entry in entries])
         if found is not None:
-            yield stream, f"entry {found.number} of its audit trail {found.reason}"
+            yield stream, f"entry {found.number} of its audit trail ({chain}) {found.reason}"
+    for (chain, stream), entries in sorted(_audited(evidence).items()):
+        copied = {entry["version"]: entry.get("hash") for entry in chains.get((chain, stream), ())}
+        for entry in entries:
+            if copied.get(entry["version"], "none") != entry.get("hash"):
+                yield stream, f"entry {entry['version']} of {chain} is not in the audit container"
+
+
+def _audited(evidence: Evidence) -> dict[tuple[str, str], list[Item]]:
+    """By chain and stream."""
+    found: dict[tuple[str, str], list[Item]] = {}
+    for chain in ("orders", "payments", "shipments"):
+        found |= {(chain, stream): events for stream, events in evidence.streams(chain).items()}
+    for item in evidence.items("reservations"):
+        found["reservations", item["order_id"]] = item.get("history", [])
+    return found
 
 
 INVARIANTS: tuple[Callable[[Evidence, Orders], Found], ...] = (

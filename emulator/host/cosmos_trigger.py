@@ -1,5 +1,9 @@
 """Runs a function on the changes of a container: at most one batch at a time of each feed range.
 
+A function's `feedPollDelay` is obeyed: a range at rest is polled once in so long. While changes keep coming
+Azure reads on without a pause; here the batches begin that far apart then too, and are larger for it
+(`FeedProcessorCore.cs`, Azure/azure-cosmos-dotnet-v3).
+
 As in Azure the lease moves on after a batch, also when the function failed on it (the batch is then lost),
 unless a retry policy holds it. A batch may come twice when a lease changes hands. The rules are those of
 `CosmosDBTriggerListener.cs` (Azure/azure-webjobs-sdk-extensions).
@@ -41,6 +45,8 @@ class FeedOptions:
     lease_prefix: str
     max_items: int
     from_beginning: bool
+    poll_s: float | None
+    """`feedPollDelay`; None where the function does not say."""
     acquire_s: float
     renew_s: float
     expiration_s: float
@@ -53,12 +59,14 @@ def feed_options(function: Function, settings: Mapping[str, str]) -> FeedOptions
     def text(key: str, default: str = "") -> str:
         return resolve(trigger.text(key, default), settings, f"function {function.name}")
 
+    poll_ms = trigger.number("feedPollDelay", 0)
     return FeedOptions(
         container=text("containerName"),
         lease_container=text("leaseContainerName", "leases"),
         lease_prefix=f"{text('leaseContainerPrefix')}{text('databaseName')}.{text('containerName')}",
         max_items=trigger.number("maxItemsPerInvocation", 100),
         from_beginning=trigger.flag("startFromBeginning", False),
+        poll_s=poll_ms / 1000 if poll_ms > 0 else None,
         acquire_s=trigger.number("leaseAcquireInterval", 13000) / 1000,
         renew_s=trigger.number("leaseRenewInterval", 17000) / 1000,
         expiration_s=trigger.number("leaseExpirationInterval", 60000) / 1000,
@@ -79,15 +87,19 @@ class CosmosTrigger:
         clock: Clock,
         owner: str,
         pace_s: float,
+        poll_s: float | None,
     ) -> None:
-        """`pace_s`: a range's batches begin at least so long apart, so that under load they are larger."""
+        """A range's batches begin at least `pace_s` apart, so that under load they are larger; with `poll_s`
+        that long, and a range at rest is looked at once in `poll_s` (else as soon as it has something new).
+        """
         self._function = function
         self._options = options
         self._store = store
         self._documents = documents
         self._invocations = invocations
         self._owner = owner
-        self._pace_s = pace_s
+        self._pace_s = pace_s if poll_s is None else poll_s
+        self._poll_s = poll_s
         self._leases = Leases(
             documents,
             clock,
@@ -181,7 +193,9 @@ class CosmosTrigger:
                     self._options.container, number, reader.lease.continuation, self._options.max_items
                 )
                 if not changes:
+                    looked = loop.time()
                     await reader.changed.wait()
+                    await self._next_look(looked)
                     continue
                 began = loop.time()
                 await run_with_retries(
@@ -190,11 +204,17 @@ class CosmosTrigger:
                 while not await self._save(reader, continuation=changes[-1].sequence):
                     await pause(_FAILED_SECONDS, self._stopping)
                 if (rest := began + self._pace_s - loop.time()) > 0:
-                    await asyncio.sleep(rest)
+                    await pause(rest, self._stopping)
         except (Stopping, StoreStopped):
             return
         finally:
             del self._readers[number]
+
+    async def _next_look(self, looked: float) -> None:
+        """Wait for the poll at which what came after the one at `looked` is found. Raises Stopping."""
+        if self._poll_s:
+            since = asyncio.get_running_loop().time() - looked
+            await pause(self._poll_s - since % self._poll_s, self._stopping)
 
     def _inputs(self, changes: Sequence[Change]) -> list[tuple[str, Datum]]:
         items = ",".join([change.text for change in changes])

@@ -26,6 +26,7 @@ from emulator.servicebus.entities import paths
 from emulator.wire import storage
 
 DURABLE_PATH = "/runtime/webhooks/durabletask/"
+FEED_PACE_S = 0.3
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,8 +36,9 @@ class HostOptions:
     base_url: str = "http://127.0.0.1:7071"
     first_instance: bool = True
     """Of several instances only the first obeys a timer's `run_on_startup`."""
-    feed_pace_s: float = 0.3
-    """Batches of one feed range begin at least so long apart, so that under load they are larger."""
+    feed_pace_s: float | None = None
+    """Batches of one feed range begin at least so long apart, so that under load they are larger. None: the
+    `feedPollDelay` of each function, FEED_PACE_S for one without; a number holds for all of them."""
     scan_s: float = 1.0
     """How soon work is found of which nobody was told: the net under wake-ups, which processes may lose."""
     fast_timestamps: bool = True
@@ -157,6 +159,7 @@ class FunctionsHost:
         for container in (options.container, options.lease_container):
             if container not in self._app.containers:
                 raise AppRefused(f"function {function.name}: topology/cosmos.json has no {container!r}")
+        pace_s = self._options.feed_pace_s
         return CosmosTrigger(
             function,
             options,
@@ -165,7 +168,8 @@ class FunctionsHost:
             invocations=self.invocations,
             clock=self._engines.clock,
             owner=self._options.owner,
-            pace_s=self._options.feed_pace_s,
+            pace_s=FEED_PACE_S if pace_s is None else pace_s,
+            poll_s=options.poll_s if pace_s is None else None,
         )
 
     def _timer(self, function: Function) -> TimerTrigger:

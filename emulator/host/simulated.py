@@ -48,7 +48,7 @@ async def simulated(
     owner: str = "instance-0",
     first: bool = True,
     scan_s: float = 1.0,
-    feed_pace_s: float = 0.1,
+    feed_pace_s: float | None = 0.1,
     crash_after: int | None = None,
     redeliver: float = 0.0,
     reorder: float = 0.0,

@@ -1,44 +1,44 @@
-"""Reads an audit trail page by page, and verifies the chain that it is.
+"""Reads the audit trail of an order, a SKU or a customer, and verifies each chain of it from end to end.
 
-| chain | its entries | what remembers the last |
+| chain | its entries | what knows its end |
 | --- | --- | --- |
-| `orders`, `payments`, `shipments` | the events of a stream: what was accepted | the snapshot |
-| `record` | refused commands, movements of stock (core/audit.py) | the document `head` |
+| `orders`, `payments`, `shipments` | the events of a stream | the stream's snapshot |
+| `reservations` | what became of the commands of an order's holds | the reservation |
+| `record` | commands that no stream holds, movements of stock (core/audit.py) | the document `head` |
+
+All entries are read from the container `audit`. What knows the end says how many there must be.
 """
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from types import MappingProxyType
+import asyncio
+import re
+from collections.abc import AsyncIterator, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from heapq import merge
 from typing import cast
 
-from core.audit import CONTAINER, ENTRY, HEAD
-from core.chain import HASH, entry_hash
+from core.audit import CONTAINER, ENTRY
 from core.decider import Rejection
-from core.documents import BadDocumentRequest, DocumentNotFound, Documents, Query, Where
+from core.documents import BadDocumentRequest, Documents, Query, Where
 from core.json import Json, JsonObject
+from services.audit.ends import CHAINS, End, end_of, written_at
+from services.audit.pages import PAGE
+from services.audit.verification import Break, Verification
+
+ALL = "all"
+BROUGHT_WITHIN = timedelta(minutes=1)
+"""The feed brings an entry in some seconds. What is missing for longer counts as cut off."""
 
 HIDDEN = frozenset({"payment_method", "request_digest", "action_url"})
 """Of what changed: who has it could charge, or act for the customer. The hash covers it all the same."""
 
+REFUSALS = frozenset({"payments.declined", "payments.part_refund_refused", "shipping.refused"})
+"""Events that say that the service did not do what it was told."""
 
-@dataclass(frozen=True, slots=True)
-class Chain:
-    """`number` is the field of the head that says how many entries there are."""
+PAGES_AT_ONCE = 10
+ENTRIES_AT_ONCE = 200
 
-    container: str
-    kind: str = "event"
-    head: str = "snapshot"
-    number: str = "version"
-
-
-CHAINS: Mapping[str, Chain] = MappingProxyType(
-    {
-        "orders": Chain("orders"),
-        "payments": Chain("payments"),
-        "shipments": Chain("shipments"),
-        "record": Chain(CONTAINER, ENTRY, HEAD, "number"),
-    }
-)
+_CONTINUATION = re.compile(rf"(?:{'|'.join(CHAINS)}):\d{{1,15}}(?:,(?:{'|'.join(CHAINS)}):\d{{1,15}})*")
 
 
 class UnknownTrail(Rejection):
@@ -46,145 +46,172 @@ class UnknownTrail(Rejection):
         super().__init__("unknown_trail", "nothing is on record of that")
 
 
-@dataclass(frozen=True, slots=True)
-class Place:
-    """Between two entries: the number and the hash of the one before. The hash is empty before the first, and
-    after an entry of a time before there were hashes.
-    """
+@dataclass(slots=True)
+class Trail:
+    """One chain as it was read: what is to be shown, one entry more if there is one, and the verdict."""
 
-    number: int = 0
-    hash: str = ""
+    name: str
+    shown: list[JsonObject] = field(default_factory=list)
+    verified: Verification = field(default_factory=Verification)
+    end: End | None = None
+    pending: int = 0
 
-
-@dataclass(frozen=True, slots=True)
-class Break:
-    """The first entry that is not as it was written, or is not there."""
-
-    number: int
-    reason: str
+    @property
+    def is_empty(self) -> bool:
+        return self.end is None and self.verified.number == 0
 
 
 async def read_trail(
-    documents: Documents, name: str, stream: str, limit: int, continuation: str | None
+    documents: Documents, chain: str, stream: str, limit: int, continuation: str | None, now: datetime
 ) -> JsonObject:
-    """One page: {"stream", "chain", "entries", "verified", "continuation"}, oldest first.
+    """{"stream", "chain", "entries", "verified", "continuation"}; `chain` is one of CHAINS, or `all`.
 
-    `verified` says of the entries of this page, and that they follow those of the page before: {"status":
-    "valid" or "broken", "from", "to", "unchained" (entries without a hash), "broken_at", "reason"}. The last
-    page is also held against what remembers the end of the chain.
+    `entries` are one page, by time, oldest first; those of one chain are always in their order. `verified` is
+    of all entries that there are, whatever the page:
+
+        {"status": "valid" or "broken", "chains": [
+            {"chain", "status", "from": 1, "to", "unchained", "broken_at", "reason", "pending"}, ...]}
+
+    `to` is the last entry that is as it was written. `unchained` counts entries of a time before there were
+    hashes, `pending` those that the feed has not brought yet.
 
     Raises UnknownTrail, BadDocumentRequest for a continuation that is none.
     """
-    chain = CHAINS[name]
-    start = _place(continuation)
-    head = await _head(documents, chain, stream)  # before the entries: what comes meanwhile is no break
-    items, more = await _entries(documents, chain, stream, start.number, limit)
-    if not items and head is None and start == Place():
+    after = _places(continuation)
+    names = list(CHAINS) if chain == ALL else [chain]
+    read = [_read_chain(documents, name, stream, after.get(name, 0), limit + 1, now) for name in names]
+    trails = [trail for trail in await asyncio.gather(*read) if not trail.is_empty]
+    if not trails:
         raise UnknownTrail
-    end = _after(items, start)
-    found = first_break(items, start)
-    if found is None and head is not None:
-        found = _against_head(items, start, _head_place(chain, head), more=more)
-    verified: JsonObject = {
-        "status": "valid" if found is None else "broken",
-        "from": start.number + 1,
-        "to": end.number,
-        "unchained": sum(1 for item in items if not item.get(HASH)),
-        "broken_at": None if found is None else found.number,
-        "reason": None if found is None else found.reason,
-    }
+    merged = list(merge(*[[(trail.name, entry) for entry in trail.shown] for trail in trails], key=_time))
+    page = merged[:limit]
+    for name, entry in page:
+        after[name] = cast(int, entry["version"])
+    broken = any(trail.verified.broken for trail in trails)
     return {
         "stream": stream,
-        "chain": name,
-        "entries": [_view(item) for item in items],
-        "verified": verified,
-        "continuation": f"{end.number}:{end.hash}" if more else None,
+        "chain": chain,
+        "entries": [_view(name, entry) for name, entry in page],
+        "verified": {
+            "status": "broken" if broken else "valid",
+            "chains": [_verdict(trail) for trail in trails],
+        },
+        "continuation": _continuation(after) if len(merged) > limit else None,
     }
 
 
-def first_break(items: Sequence[JsonObject], start: Place = Place()) -> Break | None:
-    """Entries in the order of their numbers, after `start`.
-
-    Those that were written before there were hashes have none; after the first that has one, all must.
-    """
-    number, previous = start.number, start.hash
-    for item in items:
-        number += 1
-        if item["version"] != number:
-            return Break(number, "is missing")
-        stored = item.get(HASH) or ""
-        if not stored and previous:
-            return Break(number, "has lost its hash")
-        if stored and stored != entry_hash(previous, item):
-            return Break(number, "is not as it was written, or follows on something else")
-        previous = stored
-    return None
+async def _read_chain(
+    documents: Documents, name: str, stream: str, after: int, limit: int, now: datetime
+) -> Trail:
+    """All of it, of which only `limit` entries after number `after` are kept."""
+    end = await end_of(documents, name, stream)  # before the entries: what comes meanwhile is no break
+    trail = Trail(name, end=end)
+    entries = _recorded(documents, stream) if name == "record" else _paged(documents, name, stream)
+    async for entry in entries:
+        if trail.verified.take(entry) and trail.verified.number > after and len(trail.shown) < limit:
+            trail.shown.append(entry)
+    if trail.verified.broken is None:
+        trail.verified.broken = await _against_end(documents, stream, trail, now)
+    return trail
 
 
-def _against_head(items: Sequence[JsonObject], start: Place, head: Place, *, more: bool) -> Break | None:
-    end = _after(items, start)
-    if head.number > end.number:
-        return None if more else Break(end.number + 1, "is missing")
-    at_head = next((item for item in items if item["version"] == head.number), None)
-    if at_head is not None and head.hash and at_head.get(HASH) != head.hash:
-        return Break(head.number, "is not the entry that was the last")
-    return None
+async def _paged(documents: Documents, chain: str, stream: str) -> AsyncIterator[JsonObject]:
+    where = (Where("kind", "=", PAGE), Where("chain", "=", chain))
+    async for page in _all(documents, Query(where, stream, "first", limit=PAGES_AT_ONCE)):
+        entries = page.get("entries")
+        for entry in entries if isinstance(entries, list) else ():
+            yield cast(JsonObject, entry)
 
 
-async def _head(documents: Documents, chain: Chain, stream: str) -> JsonObject | None:
-    try:
-        return (await documents.read(chain.container, stream, chain.head)).item
-    except DocumentNotFound:
-        return None
+async def _recorded(documents: Documents, stream: str) -> AsyncIterator[JsonObject]:
+    where = (Where("kind", "=", ENTRY),)
+    async for entry in _all(documents, Query(where, stream, "version", limit=ENTRIES_AT_ONCE)):
+        yield entry
 
 
-def _head_place(chain: Chain, head: JsonObject) -> Place:
-    return Place(cast(int, head[chain.number]), cast(str, head.get(HASH, "")))
-
-
-async def _entries(
-    documents: Documents, chain: Chain, stream: str, after: int, limit: int
-) -> tuple[list[JsonObject], bool]:
-    """The next entries, and whether there are more."""
-    where = (Where("kind", "=", chain.kind), Where("version", ">", after))
-    found: list[JsonObject] = []
-    continuation = None
+async def _all(documents: Documents, query: Query) -> AsyncIterator[JsonObject]:
     while True:
-        left = limit - len(found)
-        page = await documents.query(
-            chain.container, Query(where, stream, "version", limit=left, continuation=continuation)
+        page = await documents.query(CONTAINER, query)
+        for item in page.items:
+            yield item
+        if page.continuation is None:
+            return
+        query = Query(
+            query.where,
+            query.partition,
+            query.order_by,
+            limit=query.limit,
+            continuation=page.continuation,
         )
-        found += page.items
-        continuation = page.continuation
-        if continuation is None or len(found) >= limit:
-            return found, continuation is not None
 
 
-def _after(items: Sequence[JsonObject], start: Place) -> Place:
-    if not items:
-        return start
-    return Place(cast(int, items[-1]["version"]), cast(str, items[-1].get(HASH) or ""))
+async def _against_end(documents: Documents, stream: str, trail: Trail, now: datetime) -> Break | None:
+    """What is wrong at the end of a chain that is in order so far. Counts what is pending."""
+    number, end = trail.verified.number, trail.end
+    if end is not None and number > end.number:
+        # Maybe it grew meanwhile: entries are read after the end.
+        trail.end = end = await end_of(documents, trail.name, stream)
+    if end is None:
+        return None
+    if number > end.number:
+        return Break(end.number + 1, "is not in the stream that it was copied from")
+    if number == end.number:
+        differs = end.hash and trail.verified.hash != end.hash
+        return Break(number, "is not the entry that was the last") if differs else None
+    missing_since = await written_at(documents, trail.name, stream, number + 1, end)
+    if missing_since is None or now - missing_since > BROUGHT_WITHIN:
+        return Break(number + 1, "is missing")
+    trail.pending = end.number - number
+    return None
 
 
-def _place(continuation: str | None) -> Place:
-    if continuation is None:
-        return Place()
-    number, separator, hash_ = continuation.partition(":")
-    if not (separator and number.isascii() and number.isdecimal() and len(number) < 16):
-        raise BadDocumentRequest("continuation: is not one of a trail")
-    return Place(int(number), hash_)
-
-
-def _view(item: JsonObject) -> Json:
-    data = cast(JsonObject, item["data"])
+def _verdict(trail: Trail) -> JsonObject:
+    broken = trail.verified.broken
     return {
-        "number": item["version"],
-        "time": item["time"],
-        "actor": item["actor"],
-        "outcome": item.get("outcome", "accepted"),
-        "what": item.get("type", item.get("command")),
-        "causation_id": item.get("causation_id", item.get("command")),
-        "correlation_id": item["correlation_id"],
-        "changed": {field: value for field, value in data.items() if field not in HIDDEN},
-        HASH: item.get(HASH),
+        "chain": trail.name,
+        "status": "valid" if broken is None else "broken",
+        "from": 1,
+        "to": trail.verified.number if broken is None else broken.number - 1,
+        "unchained": trail.verified.unchained,
+        "broken_at": None if broken is None else broken.number,
+        "reason": None if broken is None else broken.reason,
+        "pending": trail.pending,
+    }
+
+
+def _time(found: tuple[str, JsonObject]) -> str:
+    return str(found[1].get("time"))
+
+
+def _places(continuation: str | None) -> dict[str, int]:
+    """The number of the last entry that the page before showed, by chain."""
+    if continuation is None:
+        return {}
+    if not continuation.isascii() or _CONTINUATION.fullmatch(continuation) is None:
+        raise BadDocumentRequest("continuation: is not one of a trail")
+    places = [place.partition(":") for place in continuation.split(",")]
+    return {name: int(number) for name, _, number in places}
+
+
+def _continuation(after: Mapping[str, int]) -> str:
+    return ",".join(f"{name}:{number}" for name, number in after.items())
+
+
+def _view(chain: str, entry: JsonObject) -> Json:
+    """What was tampered with may lack anything but its number."""
+    what = entry.get("type", entry.get("command"))
+    data = entry.get("data")
+    return {
+        "chain": chain,
+        "number": entry["version"],
+        "time": entry.get("time"),
+        "actor": entry.get("actor"),
+        "outcome": entry.get("outcome", "refused" if what in REFUSALS else "accepted"),
+        "what": what,
+        "causation_id": entry.get("causation_id", entry.get("command")),
+        "correlation_id": entry.get("correlation_id"),
+        "changed": {name: value for name, value in data.items() if name not in HIDDEN}
+        if isinstance(data, dict)
+        else data,
+        "hash": entry.get("hash"),
     }

@@ -10,6 +10,9 @@ Whoever takes the document out of motion (`...ing`) also records the reply of ea
 it; whoever has booked a return, that of its command. Every move is guarded by the ETag: a delivery that lost
 a race reads the document again and goes on from what it finds.
 
+Each time that it comes to rest, what became of it is noted in `history`, chained by hash, for the audit
+trail.
+
 `due_at` is when the timer must look at it (a hold expires, or a motion or a return is overdue); at an end
 there is none.
 """
@@ -36,6 +39,7 @@ from services.inventory.messages import (
     RestockLine,
     RestockRefused,
 )
+from services.inventory.reservation_history import Answered, History, recorded
 
 RESERVE = contract_name(Reserve)
 RELEASE = contract_name(Release)
@@ -109,6 +113,7 @@ class Reservation:
     refused: Refused | None = None
     commands: Mapping[str, Noted] = field(default_factory=dict)
     returns: Mapping[str, Return] = field(default_factory=dict)
+    history: History = ()
     due_at: datetime | None = None
     etag: str | None = None
 
@@ -178,7 +183,26 @@ def _completed(reservation: Reservation, now: datetime) -> Reservation:
     due_at = reservation.expires_at if reservation.status is Status.RESERVED else None
     if open_returns:
         due_at = now + OVERDUE_AFTER
-    return replace(reservation, commands=commands, due_at=due_at)
+    rested = replace(reservation, commands=commands, due_at=due_at)
+    return replace(rested, history=_history(reservation, rested, now))
+
+
+def _history(before: Reservation, rested: Reservation, now: datetime) -> History:
+    answered = [
+        Answered(id, noted.type, noted.reply)
+        for id, noted in rested.commands.items()
+        if noted.reply is not None and before.reply(id) is None
+    ]
+    expires_at = rested.expires_at if rested.status is Status.RESERVED else None
+    state: JsonObject = {
+        "status": rested.status.value,
+        "expires_at": None if expires_at is None else timestamp(expires_at),
+    }
+    return recorded(rested.history, rested.order_id, state, _line_items(rested.lines), answered, now)
+
+
+def _line_items(lines: Sequence[ReserveLine]) -> list[Json]:
+    return [{"sku": line.sku, "quantity": line.quantity} for line in lines]
 
 
 def _reply(reservation: Reservation, command_id: str, noted: Noted, now: datetime) -> Envelope:
@@ -240,6 +264,7 @@ def from_item(item: JsonObject) -> Reservation:
             return_id: _return(one)
             for return_id, one in cast(dict[str, JsonObject], item.get("returns", {})).items()
         },
+        history=tuple(cast(list[JsonObject], item.get("history", []))),
         due_at=_time(item.get("due_at")),
         etag=cast(str, item["_etag"]),
     )
@@ -251,7 +276,7 @@ def _to_item(reservation: Reservation) -> JsonObject:
         "id": RESERVATION,
         "order_id": reservation.order_id,
         "status": reservation.status.value,
-        "lines": [{"sku": line.sku, "quantity": line.quantity} for line in reservation.lines],
+        "lines": _line_items(reservation.lines),
         "expires_at": None if reservation.expires_at is None else timestamp(reservation.expires_at),
         "refused": None if refused is None else {"reason": refused.reason.value, "sku": refused.sku},
         "commands": {
@@ -264,6 +289,8 @@ def _to_item(reservation: Reservation) -> JsonObject:
             for command_id, noted in reservation.commands.items()
         },
     }
+    if reservation.history:
+        item["history"] = list(reservation.history)
     if reservation.returns:
         item["returns"] = {return_id: _return_item(one) for return_id, one in reservation.returns.items()}
     if reservation.due_at is not None:

@@ -8,6 +8,17 @@ import pytest
 from tests.conformance.binding_rules import RULES, problems
 from tests.conformance.indexed import Indexed, indexed
 
+FEEDS = {
+    "project_orders": 1000,
+    "publish_order_events": 300,
+    "project_stock": 1000,
+    "audit_orders": 5000,
+    "audit_payments": 5000,
+    "audit_shipments": 5000,
+    "audit_reservations": 5000,
+}
+"""Milliseconds."""
+
 
 def test_the_worker_indexes_every_function(functions: list[Indexed]) -> None:
     triggers = {each.trigger["type"] for each in functions}
@@ -28,8 +39,14 @@ def test_every_change_feed_is_retried_without_end(functions: list[Indexed]) -> N
     """Without a policy the extension moves the checkpoint past a batch that failed, and the batch is lost:
     https://github.com/Azure/azure-webjobs-sdk-extensions/issues/716"""
     feeds = [each for each in functions if each.trigger["type"] == "cosmosDBTrigger"]
-    wanted = dict.fromkeys(("project_orders", "publish_order_events", "project_stock"), -1)
-    assert {each.name: each.max_retry_count for each in feeds} == wanted
+    assert {each.name: each.max_retry_count for each in feeds} == dict.fromkeys(FEEDS, -1)
+
+
+def test_every_change_feed_says_how_often_it_is_polled(functions: list[Indexed]) -> None:
+    """Else it is once in five seconds, and customers would be told of nothing sooner."""
+    feeds = {each.name: each.trigger for each in functions if each.trigger["type"] == "cosmosDBTrigger"}
+    assert {name: trigger["feedPollDelay"] for name, trigger in feeds.items()} == FEEDS
+    assert len({trigger["leaseContainerPrefix"] for trigger in feeds.values()}) == len(FEEDS)
 
 
 def test_every_rule_names_its_source() -> None:

@@ -55,7 +55,7 @@ def test_no_two_functions_share_their_leases(functions: list[Indexed]) -> None:
         (each["leaseContainerName"], each["leaseContainerPrefix"])
         for each in triggers(functions, "cosmosDBTrigger").values()
     )
-    assert len(owners) == 3
+    assert len(owners) == 7
     assert set(owners.values()) == {1}
 
 

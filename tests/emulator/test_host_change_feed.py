@@ -220,3 +220,59 @@ async def test_a_failing_store_of_documents_loses_no_change(tmp_path, feed_app) 
         await asyncio.sleep(31)
         await write(run, *ids("b", 10))
         await run.until(lambda: set(ids("a", 10) + ids("b", 10)) == set(feed_app.seen["plain"]))
+
+
+def polling(folder: Path, feed_pace_s: float | None = None) -> AbstractAsyncContextManager[Simulated]:
+    return simulated(app_of(SCRIPT, only=["polled"]), folder, feed_pace_s=feed_pace_s)
+
+
+@on_simulated_time
+async def test_a_range_at_rest_is_looked_at_once_in_its_poll_delay(tmp_path, feed_app) -> None:
+    async with polling(tmp_path) as run:
+        await has_its_share(run)
+        for number in range(12):
+            await write(run, f"a{number % 3}")
+            await asyncio.sleep(1)
+        await asyncio.sleep(6)
+        seen = [id for batch in feed_app.batches for id in batch]
+        assert set(seen) == {"a0", "a1", "a2"}
+        assert len(seen) <= 3 * 4, "of each look at most the latest version of each"
+        looked = len(feed_app.batches)
+        await asyncio.sleep(60)
+        assert len(feed_app.batches) == looked
+
+
+@on_simulated_time
+async def test_batches_begin_a_poll_delay_apart_though_changes_keep_coming(tmp_path, feed_app) -> None:
+    loop = asyncio.get_running_loop()
+    async with polling(tmp_path) as run:
+        await has_its_share(run)
+        times = []
+        for _ in range(200):
+            before = len(feed_app.batches)
+            await write(run, "a")
+            await asyncio.sleep(0.1)
+            if len(feed_app.batches) > before:
+                times.append(loop.time())
+        assert len(times) >= 3
+        assert min(later - earlier for earlier, later in pairwise(times)) > 4.8
+
+
+@on_simulated_time
+async def test_a_pace_that_a_test_gives_holds_for_functions_with_a_poll_delay_too(tmp_path, feed_app) -> None:
+    async with polling(tmp_path, feed_pace_s=0.1) as run:
+        await has_its_share(run)
+        await write(run, "a")
+        await run.until(lambda: feed_app.seen["polled"] == ["a"], seconds=0.5)
+
+
+@on_simulated_time
+async def test_an_instance_that_stops_does_not_wait_for_the_next_poll(tmp_path, feed_app) -> None:
+    loop = asyncio.get_running_loop()
+    async with polling(tmp_path) as run:
+        await has_its_share(run)
+        await write(run, "a")
+        await run.until(lambda: feed_app.seen["polled"] == ["a"], seconds=6)
+        began = loop.time()
+        await run.stop()
+        assert loop.time() - began < 1

@@ -83,7 +83,7 @@ class Api:
             ),
             operations.blueprint(self.orders, POLICY, (ORDER_LIST, STOCK_LEVELS)),
             returns.blueprint(self.orders, ReturnSagas(POLICY, RETURNS), 30 * 86400.0),
-            audit.blueprint(self.documents),
+            audit.blueprint(self.documents, self.clock),
             openapi.blueprint((*orders.ROUTES, *openapi.ROUTES)),
             health.blueprint(outside),
         ):

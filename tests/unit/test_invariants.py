@@ -9,6 +9,7 @@ from emulator.servicebus.accounting import Account
 from tests.evidence_support import (
     CREATED,
     Documents,
+    audit_pages,
     came_back,
     cancelled_order,
     charge,
@@ -28,6 +29,8 @@ from tools.invariants import INVARIANTS, Violation, check
 
 
 def evidence(documents: Documents, **fields: Any) -> Evidence:
+    """With the audit trail of these documents, unless they have one."""
+    documents = {"audit": audit_pages(documents), **documents}
     messages = {"payments": Account(accepted=3, completed=2, held=1)}
     return Evidence(
         {container: tuple(items) for container, items in documents.items()},
@@ -72,6 +75,13 @@ def cancel_before_version_3(documents: Documents) -> None:
 
 
 type Falsify = Callable[[Documents], object]
+
+
+def chained_elsewhere(documents: Documents) -> None:
+    documents["audit"] = audit_pages(documents)
+    for event_item in documents["orders"]:
+        event_item["hash"] = "0" * 64
+
 
 FALSIFIED: dict[str, tuple[int, str, Falsify]] = {
     "an order that rests halfway": (1, "good", lambda d: d["orders"].remove(item(d, "orders", "6", "good"))),
@@ -221,6 +231,17 @@ FALSIFIED: dict[str, tuple[int, str, Falsify]] = {
         9,
         "good",
         lambda d: item(d, "orders", "3", "good").update(hash="0" * 64),
+    ),
+    "an event that is not in the audit trail": (
+        9,
+        "bad",
+        lambda d: d.update(audit=[page for page in audit_pages(d) if page["stream"] != "bad"]),
+    ),
+    "an event that the audit trail has with another hash": (9, "good", chained_elsewhere),
+    "what became of a hold, not in the audit trail": (
+        9,
+        "good",
+        lambda d: (d.update(audit=audit_pages(d)), d["reservations"][0].update(history=[{"version": 1}])),
     ),
     "an order that is not listed": (5, "bad", lambda d: d["order-list"].pop()),
     "a listed order that does not exist": (

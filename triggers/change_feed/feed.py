@@ -7,8 +7,13 @@ import azure.functions as func
 type Reader = Callable[[func.DocumentList], Awaitable[None]]
 
 
-def on_changes(bp: func.Blueprint, container: str) -> Callable[[Reader], object]:
+def on_changes(
+    bp: func.Blueprint, container: str, poll_ms: int, max_items: int = 100
+) -> Callable[[Reader], object]:
     """Register a function that reads the feed of `container` from its beginning, by leases of its own.
+
+    `poll_ms` is the wait after a look that found nothing; five seconds if nobody says. Each look at a range
+    costs about a request unit.
 
     Without a retry policy Azure moves the checkpoint past a batch that failed; with an endless one the batch
     comes again until infrastructure is back, so a reader parks what no retry can mend.
@@ -28,6 +33,8 @@ def on_changes(bp: func.Blueprint, container: str) -> Callable[[Reader], object]
             container_name=container,
             lease_container_name="leases",
             lease_container_prefix=reader.__name__,
+            feed_poll_delay=poll_ms,
+            max_items_per_invocation=max_items,
             start_from_beginning=True,  # type: ignore[arg-type]  # the annotation of the SDK is wrong
         )(retried)
 

@@ -23,6 +23,8 @@ from triggers.change_feed.feed import on_changes
 from triggers.change_feed.parking import POISON, Poison, park
 
 TOPIC = "service-events"
+POLL_MS = 1000
+"""A SKU that sells well changes many times in a second, and is written once."""
 AT_ONCE = 16
 SEND_MESSAGES = 100
 """Of some hundred bytes each."""
@@ -32,7 +34,7 @@ def blueprint(documents: Documents, bus: Bus) -> func.Blueprint:
     bp = func.Blueprint()
     places = Places(documents)
 
-    @on_changes(bp, CONTAINER)
+    @on_changes(bp, CONTAINER, POLL_MS)
     async def project_stock(changes: func.DocumentList) -> None:
         await project_changes(documents, bus, [change.data for change in changes], places)
 

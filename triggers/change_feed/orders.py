@@ -22,6 +22,9 @@ from triggers.change_feed.parking import POISON, Poison, park
 CONTAINER = "orders"
 TOPIC = "order-events"
 AT_ONCE = 16
+PROJECT_MS = 1000
+"""Of an order's events of one second the list shows the last: one write, not up to four."""
+PUBLISH_MS = 300
 
 SEND_BYTES = MAX_MESSAGE_BYTES - 16 * 1024
 SEND_MESSAGES = 100
@@ -34,11 +37,11 @@ def blueprint(documents: Documents, bus: Bus) -> func.Blueprint:
     customers = Customers(documents)
     places = Places(documents)
 
-    @on_changes(bp, CONTAINER)
+    @on_changes(bp, CONTAINER, PROJECT_MS)
     async def project_orders(changes: func.DocumentList) -> None:
         await project_changes(documents, customers, bus, [change.data for change in changes], places)
 
-    @on_changes(bp, CONTAINER)
+    @on_changes(bp, CONTAINER, PUBLISH_MS)
     async def publish_order_events(changes: func.DocumentList) -> None:
         await publish_changes(bus, [change.data for change in changes])
 

@@ -3,9 +3,11 @@
 import azure.durable_functions as df
 import azure.functions as func
 
+from core.clock import Clock
 from core.documents import BadDocumentRequest, Documents
-from services.audit.trail import CHAINS, read_trail
-from triggers.http.bodies import page_limit, path_identifier
+from services.audit.ends import CHAINS
+from services.audit.trail import ALL, read_trail
+from triggers.http.bodies import identifier, page_limit
 from triggers.http.problem import BadRequest, FieldError, answer, answering
 from triggers.http.routes import CONTINUATION, Route, limit, query
 
@@ -20,7 +22,7 @@ ROUTES = (
         "what was asked and what came of it, verified",
         errors=(404,),
         parameters=(
-            query("chain", "which of its chains", {"type": "string", "enum": [*CHAINS], "default": "orders"}),
+            query("chain", "only that one", {"type": "string", "enum": [ALL, *CHAINS], "default": ALL}),
             limit(MAX_ENTRIES, 100),
             CONTINUATION,
         ),
@@ -28,25 +30,35 @@ ROUTES = (
 )
 
 
-def blueprint(documents: Documents) -> df.Blueprint:
+def blueprint(documents: Documents, clock: Clock) -> df.Blueprint:
     bp = df.Blueprint()
 
     @bp.route(route="audit/{stream}", methods=["GET"])
     async def get_audit_trail(req: func.HttpRequest) -> func.HttpResponse:
-        return await answering(lambda: _get(documents, req))
+        return await answering(lambda: _get(documents, clock, req))
 
     return bp
 
 
-async def _get(documents: Documents, req: func.HttpRequest) -> func.HttpResponse:
-    stream = path_identifier(req, "stream")
-    chain = req.params.get("chain", "orders")
-    if chain not in CHAINS:
-        raise BadRequest([FieldError("chain", f"must be one of {', '.join(CHAINS)}")])
+async def _get(documents: Documents, clock: Clock, req: func.HttpRequest) -> func.HttpResponse:
+    stream = _stream(req.route_params.get("stream", ""))
+    chain = req.params.get("chain", ALL)
+    if chain not in {ALL, *CHAINS}:
+        raise BadRequest([FieldError("chain", f"must be one of {', '.join([ALL, *CHAINS])}")])
     limit = page_limit(req, MAX_ENTRIES, default=100)
     continuation = req.params.get("continuation") or None
     try:
-        return answer(await read_trail(documents, chain, stream, limit, continuation))
+        return answer(await read_trail(documents, chain, stream, limit, continuation, clock.now()))
     except BadDocumentRequest as error:
         rule = "must be what the page before gave for the same trail"
         raise BadRequest([FieldError("continuation", rule)]) from error
+
+
+def _stream(value: str) -> str:
+    """An id, alone or after what it is the id of, as in `customer:ada`."""
+    kind, colon, id = value.partition(":")
+    try:
+        identifier(id if colon and kind.isalpha() else value)
+    except ValueError as error:
+        raise BadRequest([FieldError("stream", str(error))]) from error
+    return value

@@ -6,7 +6,7 @@ import azure.functions as func
 
 app = func.FunctionApp()
 
-seen: dict[str, list[str]] = {"plain": [], "from_beginning": [], "held": [], "thrice": []}
+seen: dict[str, list[str]] = {"plain": [], "from_beginning": [], "held": [], "thrice": [], "polled": []}
 """Ids by function, once for each attempt."""
 attempts: list[tuple[int, int]] = []
 """(retry_count, max_retry_count) of each attempt of `held` and `thrice`."""
@@ -79,3 +79,11 @@ async def held(documents: func.DocumentList, context: func.Context) -> None:
 async def thrice(documents: func.DocumentList, context: func.Context) -> None:
     attempts.append((context.retry_context.retry_count, context.retry_context.max_retry_count))
     await _do_as_told("thrice", documents)
+
+
+@app.cosmos_db_trigger(
+    arg_name="documents", connection="Cosmos", database_name="db", container_name="things",
+    lease_container_prefix="polled", feed_poll_delay=5000,
+)  # fmt: skip
+async def polled(documents: func.DocumentList) -> None:
+    await _do_as_told("polled", documents)
