@@ -14,6 +14,8 @@ _FOOT_DE = "{% if unsubscribe_url %}\n\nKeine weiteren Mails dieser Art: {{ unsu
 _HTML_FOOT_EN = _HTML_FOOT.replace("WORDS", "No more mails of this kind")
 _HTML_FOOT_DE = _HTML_FOOT.replace("WORDS", "Keine weiteren Mails dieser Art")
 
+# `replaced_by` has a default, because what is queued by the version before does not have it.
+
 _EN: Mapping[str, tuple[str, str]] = {
     "order_shipped": (
         "Your order {{ order_id }} is on its way",
@@ -22,7 +24,11 @@ _EN: Mapping[str, tuple[str, str]] = {
     "order_cancelled": (
         "Your order {{ order_id }} was cancelled",
         "Your order {{ order_id }} was cancelled"
-        "{% if reason == 'customer_request' %}, as you asked{% endif %}."
+        "{% if replaced_by|default('') %}, as you asked: your order {{ replaced_by }} takes its place"
+        "{% elif reason == 'customer_request' %}, as you asked"
+        "{% elif 'payment' in reason %}: the payment did not succeed"
+        "{% elif 'inventory_failed' in reason %}: we do not have all of it in stock"
+        "{% elif 'shipping' in reason %}: we found no carrier for it{% endif %}."
         " What was charged for it is given back.",
     ),
     "order_refunded": (
@@ -112,7 +118,12 @@ _DE: Mapping[str, tuple[str, str]] = {
     "order_cancelled": (
         "Ihre Bestellung {{ order_id }} wurde storniert",
         "Ihre Bestellung {{ order_id }} wurde storniert"
-        "{% if reason == 'customer_request' %}, wie gewünscht{% endif %}."
+        "{% if replaced_by|default('') %}, wie gewünscht: an ihre Stelle tritt Ihre Bestellung "
+        "{{ replaced_by }}"
+        "{% elif reason == 'customer_request' %}, wie gewünscht"
+        "{% elif 'payment' in reason %}: die Zahlung war nicht erfolgreich"
+        "{% elif 'inventory_failed' in reason %}: nicht alles davon ist auf Lager"
+        "{% elif 'shipping' in reason %}: kein Zusteller übernimmt sie{% endif %}."
         " Bereits belastete Beträge werden erstattet.",
     ),
     "order_refunded": (

@@ -37,7 +37,12 @@ KINDS: Mapping[str, Kind] = {
     kind.name: kind
     for kind in (
         Kind("order_shipped", "customer", False, _of_order(tracking_number="SBX-4711")),
-        Kind("order_cancelled", "customer", True, _of_order(reason="payment_failed:card_declined")),
+        Kind(
+            "order_cancelled",
+            "customer",
+            True,
+            _of_order(reason="payment_failed:card_declined", replaced_by=""),
+        ),
         Kind("order_refunded", "customer", True, _of_order(amount=4990, currency="GBP")),
         Kind("order_delivered", "customer", False, _of_order(tracking_number="SBX-4711")),
         Kind("order_out_for_delivery", "customer", False, _of_order(tracking_number="SBX-4711")),

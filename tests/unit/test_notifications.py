@@ -7,7 +7,7 @@ import pytest
 
 from core.contracts import InvalidContract
 from core.decider import Cause, execute
-from services.orders.commands import Place
+from services.orders.commands import Place, RequestReplacement
 from services.orders.decider import ORDERS
 from services.orders.events import (
     NeedsAttention,
@@ -102,7 +102,7 @@ async def test_a_customer_is_told_why_an_order_was_cancelled_and_its_alert_is_cl
     [email] = [each for each in documents.items("notifications") if each["id"].endswith(":email")]
     assert (email["kind"], email["parameters"]) == (
         "order_cancelled",
-        {"order_id": "ord-1", "reason": "payment_failed:insufficient_funds"},
+        {"order_id": "ord-1", "reason": "payment_failed:insufficient_funds", "replaced_by": ""},
     )
     assert _alert(documents)["status"] == "closed"
 
@@ -291,6 +291,38 @@ async def test_a_refund_is_told_to_the_customer_whom_the_order_names(to, documen
     [item] = [each for each in documents.items("notifications") if each["type"] == "notification"]
     assert (item["kind"], item["customer_id"]) == ("order_refunded", "ada")
     assert item["parameters"] == {"order_id": "ord-1", "amount": 4990, "currency": "GBP"}
+
+
+@pytest.mark.parametrize(
+    ("reason", "locale", "said"),
+    [
+        ("replaced", "en", "was cancelled, as you asked: your order ord-2 takes its place."),
+        ("replaced", "de", "wie gewünscht: an ihre Stelle tritt Ihre Bestellung ord-2."),
+        ("customer_request", "en", "was cancelled, as you asked."),
+        ("payment_failed:card_declined", "en", "was cancelled: the payment did not succeed."),
+        ("payment_timed_out", "de", "storniert: die Zahlung war nicht erfolgreich."),
+        ("inventory_failed:out_of_stock", "en", "was cancelled: we do not have all of it in stock."),
+        ("shipping_failed:no_carrier", "de", "storniert: kein Zusteller übernimmt sie."),
+        ("inventory_timed_out", "en", "was cancelled."),
+    ],
+)
+async def test_a_customer_reads_why_and_which_order_takes_the_place_of_one_that_was_replaced(
+    reason, locale, said
+):
+    clock = FakeClock()
+    documents, bus = FakeDocuments(clock), FakeBus(clock)
+    to = notifier(documents, bus, clock)
+    await ordered(documents)
+    instead = RequestReplacement("ord-2", (OrderLine("a", 2, 4990),), "digest-2")
+    await execute(documents, ORDERS, "ord-1", instead, Cause("r", "ord-1", "r"), START)
+    await with_profile(documents, EMAIL_ONLY.__replace__(locale=locale))
+    documents.requests.clear()
+    await notify(to, event(OrderCancelled("ord-1", "ada", reason), 9))
+    assert documents.requests.count("read orders") == (reason == "replaced")
+    await drain(to, bus, clock)
+    [message] = to.channels["email"].sent
+    assert said in message.text
+    assert said in message.html
 
 
 @pytest.mark.parametrize(

@@ -29,6 +29,7 @@ from services.orders.return_events import (
     ReturnRefunded,
     ReturnRejected,
 )
+from services.orders.state import REPLACED
 from services.orders.views import read_order
 from services.shipping.events import DeliveryException, OutForDelivery, ParcelNeedsAttention
 from triggers.service_bus.receiving import receive
@@ -113,6 +114,8 @@ async def notify(notifier: Notifier, event: Envelope) -> None:
     if not notifier.channels or not _concerns_anybody(event.data):
         return
     fields = encode(event.data)
+    if isinstance(event.data, OrderCancelled):
+        fields["replaced_by"] = await _replaced_by(notifier, event.data)
     parameters = {name: fields[name] for name in KINDS[kind].sample}
     customer_id = ""
     if KINDS[kind].audience == "customer":
@@ -151,9 +154,16 @@ def _concerns_anybody(data: object) -> bool:
 async def _customer_of(notifier: Notifier, order_id: str) -> str:
     """Of an event that does not name him: the order is asked. One request."""
     try:
-        return str((await read_order(notifier.documents, order_id))["customer_id"])
+        return (await read_order(notifier.documents, order_id))["customer_id"]
     except OrderNotFound as error:
         raise InvalidContract("subject: there is no such order") from error
+
+
+async def _replaced_by(notifier: Notifier, cancelled: OrderCancelled) -> str:
+    """The order in its place, which only the order knows. A request where there is one, else none."""
+    if cancelled.reason != REPLACED:
+        return ""
+    return (await read_order(notifier.documents, cancelled.order_id))["replaced_by"]
 
 
 def _version(event: Envelope) -> int:
