@@ -5,6 +5,7 @@ for. (The worker takes no annotation but a class: so `dict`, where a JSON object
 """
 
 import logging
+from datetime import datetime
 from typing import Any, Protocol
 
 import azure.durable_functions as df
@@ -49,6 +50,7 @@ def blueprint(ports: saga.Ports, policy: Policy) -> df.Blueprint:
     ask(saga.request_inventory, Reserve)
     ask(saga.release_inventory, Release)
     ask(saga.request_payment, Charge)
+    ask(saga.await_payment, Charge)
     ask(saga.refund_payment, Refund)
     ask(saga.request_shipment, CreateShipment)
     ask(saga.cancel_shipment, CancelShipment)
@@ -92,6 +94,7 @@ def _work(work: Any) -> saga.Work:  # noqa: ANN401  (written by the orchestrator
         cause=work["cause"],
         traceparent=work["traceparent"],
         reply=None if reply is None else saga.Answer(reply["type"], reply["data"]),
+        until=datetime.fromisoformat(work["until"]) if "until" in work else None,
         reason=work.get("reason", ""),
         undo=tuple(work.get("undo", ())),
     )

@@ -78,11 +78,26 @@ def wrap(
     )
 
 
+def pending_id(command: str) -> str:
+    """Of what is said to the command of this id before its answer."""
+    return f"{command}:pending"
+
+
 def reply_to(
-    command: str, data: object, *, source: str, order_id: str, time: datetime, traceparent: str = ""
+    command: str,
+    data: object,
+    *,
+    source: str,
+    order_id: str,
+    time: datetime,
+    traceparent: str = "",
+    pending: bool = False,
 ) -> Envelope:
-    """The one answer to the command of this id; `traceparent` is that of the work that found it."""
-    id = f"{command}:reply"
+    """The one answer to the command of this id; `traceparent` is that of the work that found it.
+
+    pending: no answer, but that it takes longer, which may be said again and again.
+    """
+    id = pending_id(command) if pending else f"{command}:reply"
     return wrap(
         data,
         id=id,

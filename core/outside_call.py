@@ -22,6 +22,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from contextlib import AbstractAsyncContextManager, AsyncExitStack
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
+from functools import partial
 from typing import Protocol, runtime_checkable
 
 from core.bus import Bus
@@ -124,6 +125,7 @@ async def carry_out[S, C, E](
     under_way: Callable[[S], OutsideCall[C] | None],
     stream: str | None = None,
     answer_to: str | None = None,
+    meanwhile: Callable[[S], object | None] = lambda _: None,
     guard: Callable[[S, E], Guard | None] = lambda _, __: None,
 ) -> None:
     """Execute `start`, see the calls that it opens through, and send every answer that is found on the way.
@@ -132,6 +134,7 @@ async def carry_out[S, C, E](
     as in `execute`. `answers(before, after)` are what follows the order in the id of the command that this
     change of state answers (its type, with its part if it has one), and the answer. `answer_to` is the id of
     the command that is answered when it is not `command` itself: news from outside end what another began.
+    `meanwhile(state)` is what is said to a command that this delivery leaves without an answer.
     `guard(before, event)` is who must admit the call whose intent this event is, before it is recorded.
 
     Returns when `command` is answered, or will be by news from outside, and no call is under way: a delivery
@@ -142,16 +145,11 @@ async def carry_out[S, C, E](
     stream, answer_to = stream or order_id, answer_to or command.id
     cause = Cause(answer_to, command.correlation_id, command.id, command.traceparent, actor=source)
 
+    reply = partial(reply_to, source=source, order_id=order_id, traceparent=command.traceparent)
+
     def replies(before: S, after: S) -> Sequence[Envelope]:
         return [
-            reply_to(
-                command_id(order_id, answered),
-                data,
-                source=source,
-                order_id=order_id,
-                time=clock.now(),
-                traceparent=command.traceparent,
-            )
+            reply(command_id(order_id, answered), data, time=clock.now())
             for answered, data in answers(before, after)
         ]
 
@@ -181,7 +179,7 @@ async def carry_out[S, C, E](
                 admitted.append(needed)
 
     async def send(found: Sequence[Envelope]) -> None:
-        await bus.send(ORDER_REPLIES, [to_message(reply) for reply in found])
+        await bus.send(ORDER_REPLIES, [to_message(each) for each in found])
 
     answered = False
     given_before: Sequence[Envelope] = ()
@@ -192,7 +190,7 @@ async def carry_out[S, C, E](
                 given_before = outcome.replies
             elif outcome.replies:
                 await send(outcome.replies)
-                answered = answered or any(reply.causation_id == answer_to for reply in outcome.replies)
+                answered = answered or any(each.causation_id == answer_to for each in outcome.replies)
             call = under_way(outcome.state)
             if call is None:
                 break
@@ -202,8 +200,13 @@ async def carry_out[S, C, E](
             outcome = await retry_transient(lambda: step(following, at), budget_s=RECORDING_S)  # noqa: B023
     if not answered:
         # The inbox record is gone when it has expired; the state still knows the answer.
-        known = given_before or replies(decider.initial, outcome.state)
-        found = [reply for reply in known if reply.causation_id == answer_to]
+        found = [
+            each
+            for each in given_before or replies(decider.initial, outcome.state)
+            if each.causation_id == answer_to
+        ]
+        if not found and (news := meanwhile(outcome.state)) is not None:
+            found = [reply(answer_to, news, time=clock.now(), pending=True)]
         if found:  # what is to end later is answered then
             await send(found)
 

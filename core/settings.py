@@ -11,6 +11,8 @@ CARRIERS = frozenset({"sandbox", "easypost"})
 PAYMENT_GATEWAYS = frozenset({"sandbox", "stripe"})
 LOG_LEVELS = frozenset({"DEBUG", "INFO", "WARNING", "ERROR"})
 LONGEST_S = 366 * 86400.0
+LONGEST_PAYMENT_ACTION_S = 7 * 86400.0
+PAYMENT_ACTION_S = 900.0
 REPEATED = OutsideLimits()
 ONCE = OutsideLimits(attempt_s=10.0, attempts=1)
 """What is not safe to repeat has one attempt, as long as the call."""
@@ -28,6 +30,7 @@ class Settings:
     payment_gateway: who takes the money; what `stripe` needs beside is read by adapters/stripe.
     carriers: who takes parcels; what `easypost` needs beside is read by adapters/easypost.
     step_timeout_s, step_attempts: how long the saga waits for a reply, and how often it sends a command.
+    payment_action_s: for how long it waits for a charge that is pending, such as for the customer to act.
     undo_attempts: how often it sends an undo before the order needs attention.
     attention_interval_s: how long it then waits before the next try; grows to an hour.
     idle_s: after how long without an event a non-terminal order counts as idle.
@@ -44,6 +47,7 @@ class Settings:
     carriers: frozenset[str] = frozenset({"sandbox"})
     step_timeout_s: float = 30.0
     step_attempts: int = 3
+    payment_action_s: float = PAYMENT_ACTION_S
     undo_attempts: int = 5
     attention_interval_s: float = 60.0
     idle_s: float = 300.0
@@ -76,6 +80,13 @@ def read_settings(environment: Mapping[str, str]) -> Settings:
         carriers=_choices(environment, "ORDERFLOW_CARRIERS", default.carriers, CARRIERS),
         step_timeout_s=_seconds(environment, "ORDERFLOW_STEP_TIMEOUT_SECONDS", default.step_timeout_s),
         step_attempts=_count(environment, "ORDERFLOW_STEP_ATTEMPTS", default.step_attempts),
+        payment_action_s=_seconds(
+            environment,
+            "ORDERFLOW_PAYMENT_ACTION_SECONDS",
+            default.payment_action_s,
+            LONGEST_PAYMENT_ACTION_S,
+            "a week",
+        ),
         undo_attempts=_count(environment, "ORDERFLOW_UNDO_ATTEMPTS", default.undo_attempts),
         attention_interval_s=_seconds(
             environment, "ORDERFLOW_ATTENTION_INTERVAL_SECONDS", default.attention_interval_s
@@ -117,7 +128,13 @@ def _limits(environment: Mapping[str, str], kind: str, default: OutsideLimits) -
     )
 
 
-def _seconds(environment: Mapping[str, str], name: str, default: float) -> float:
+def _seconds(
+    environment: Mapping[str, str],
+    name: str,
+    default: float,
+    longest: float = LONGEST_S,
+    longest_in_words: str = "a year",
+) -> float:
     text = environment.get(name, "").strip()
     if not text:
         return default
@@ -125,8 +142,10 @@ def _seconds(environment: Mapping[str, str], name: str, default: float) -> float
         seconds = float(text)
     except ValueError:
         seconds = math.nan
-    if not 0 < seconds <= LONGEST_S:
-        raise InvalidSetting(f"{name}: must be a number of seconds above 0 and at most a year, not {text!r}")
+    if not 0 < seconds <= longest:
+        raise InvalidSetting(
+            f"{name}: must be a number of seconds above 0 and at most {longest_in_words}, not {text!r}"
+        )
     return seconds
 
 

@@ -7,12 +7,22 @@ way for the old instances.
 
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass, replace
+from datetime import datetime, timedelta
 from typing import Any
 
 import azure.durable_functions as df
 
-from core.json import Json, JsonObject
-from orchestrators.steps import BY_NAME, CANCEL, COMPLETE, ORDER_SAGA, REPORT_ATTENTION, Call, Step
+from core.json import JsonObject
+from orchestrators.steps import (
+    AWAIT_PAYMENT,
+    BY_NAME,
+    CANCEL,
+    COMPLETE,
+    ORDER_SAGA,
+    REPORT_ATTENTION,
+    Call,
+    Step,
+)
 from orchestrators.waiting import Conversation, Outcome, Reply, TimedOut, Waiting, Woken, persist
 from services.orders import saga
 from services.orders.policy import (
@@ -130,8 +140,33 @@ class Run:
 
     def _do(self, step: Step, work: JsonObject) -> Waiting[Outcome]:
         woken_by = CANCEL_EVENT if step.cancellable else None
-        conversation = Conversation(self.context, self._command_id(step.do), woken_by)
-        return (yield from self._repeat(conversation, step.do, work, self.policy.step_attempts))
+        conversation = Conversation(
+            self.context, self._command_id(step.do), woken_by, pending=step.do.pending is not None
+        )
+        outcome = yield from self._repeat(conversation, step.do, work, self.policy.step_attempts)
+        if isinstance(outcome, TimedOut) and conversation.pending is not None:
+            return (yield from self._await_pending(conversation, step.do, work, conversation.pending))
+        return outcome
+
+    def _await_pending(
+        self, conversation: Conversation, call: Call, work: JsonObject, told: Reply
+    ) -> Waiting[Outcome]:
+        """Until the time for it is over. Each wait ends with a look, because the news may have been lost."""
+        until = datetime.fromisoformat(str(told.data["since"])) + timedelta(
+            seconds=self.policy.payment_action_s
+        )
+        waiting = {**work, "cause": told.id, "reply": _recorded(told), "until": until.isoformat()}
+        attempt = self.policy.step_attempts
+        while (left_s := (until - self.context.current_utc_datetime).total_seconds()) > 0:
+            attempt += 1
+            for activity, given, seconds in (
+                (AWAIT_PAYMENT, waiting, min(left_s, LONGEST_PAUSE_S)),
+                (call.activity, work, wait_s(self.policy, 1)),
+            ):
+                outcome = yield from conversation.attempt(activity, {**given, "attempt": attempt}, seconds)
+                if not isinstance(outcome, TimedOut):
+                    return outcome
+        return TimedOut()
 
     def _undo(self, step: Step, cancellation: Cancellation) -> Waiting[Outcome]:
         conversation = Conversation(self.context, self._command_id(step.undo))
@@ -168,7 +203,7 @@ class Run:
         for attempt in range(1, attempts + 1):
             seconds = wait_s(self.policy, attempt)
             outcome = yield from conversation.attempt(call.activity, {**work, "attempt": attempt}, seconds)
-            if not isinstance(outcome, TimedOut):
+            if not isinstance(outcome, TimedOut) or conversation.pending is not None:
                 return outcome
         return TimedOut()
 
@@ -177,13 +212,12 @@ class Run:
 
     def _work(self, cause: str, reply: Reply | None) -> JsonObject:
         """The input of an activity (`services.orders.saga.Work`)."""
-        recorded: Json = None if reply is None else {"type": reply.type, "data": reply.data}
         return {
             "order_id": self.context.instance_id,
             "attempt": 1,
             "cause": cause,
             "traceparent": self.traceparent,
-            "reply": recorded,
+            "reply": None if reply is None else _recorded(reply),
         }
 
     def _cancellation_work(self, cancellation: Cancellation) -> JsonObject:
@@ -192,6 +226,10 @@ class Run:
             "reason": cancellation.reason,
             "undo": list(cancellation.undo),
         }
+
+
+def _recorded(reply: Reply) -> JsonObject:
+    return {"type": reply.type, "data": reply.data}
 
 
 def _undo_order(steps: Iterable[str]) -> tuple[str, ...]:

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from core.contracts import contract_name
 from services.inventory.messages import Rejected, Release, Released, Reserve, Reserved
-from services.payments.messages import Charge, Charged, Declined, Refund, Refunded
+from services.payments.messages import Charge, Charged, Declined, PaymentPending, Refund, Refunded
 from services.shipping.messages import (
     CancelShipment,
     CreateShipment,
@@ -16,12 +16,14 @@ from services.shipping.messages import (
 
 @dataclass(frozen=True, slots=True)
 class Call:
-    """An activity, the command that it sends, and what the service may answer."""
+    """An activity, the command that it sends, and what the service may answer; `pending` is what it may say
+    before, of an answer that takes long."""
 
     activity: str
     command: type
     succeeded: type
     refused: type | None = None
+    pending: type | None = None
 
     @property
     def command_type(self) -> str:
@@ -55,7 +57,7 @@ ORDER_SAGA = (
     ),
     Step(
         "payment",
-        do=Call("request_payment", Charge, Charged, Declined),
+        do=Call("request_payment", Charge, Charged, Declined, PaymentPending),
         undo=Call("refund_payment", Refund, Refunded),
     ),
     Step(
@@ -65,6 +67,7 @@ ORDER_SAGA = (
         cancellable=False,
     ),
 )
+AWAIT_PAYMENT = "await_payment"
 COMPLETE = "complete_order"
 CANCEL = "cancel_order"
 REPORT_ATTENTION = "report_attention"

@@ -12,14 +12,14 @@ from core.contracts import contract_name
 from core.documents import DocumentError, Stored
 from core.envelope import Envelope, command_id, to_json, wrap
 from services.inventory import handlers
-from services.inventory.messages import Release, Reserve, ReserveLine, Restock, RestockLine
+from services.inventory.messages import ExtendHold, Release, Reserve, ReserveLine, Restock, RestockLine
 from services.inventory.movements import set_on_hand
 from tests.fakes import START, FakeDocuments
 
 EXPIRES = START + timedelta(days=1)
 
 
-def command(data: Reserve | Release | Restock) -> Envelope:
+def command(data: Reserve | Release | Restock | ExtendHold) -> Envelope:
     type = contract_name(data.__class__)
     return wrap(
         data,

@@ -6,11 +6,11 @@ import orjson
 
 from core.contracts import contract_name
 from core.decider import fold, history, load
-from core.envelope import Envelope, command_id, wrap
+from core.envelope import Envelope, command_id, from_json, pending_id, wrap
 from services.payments.decider import PAYMENTS
 from services.payments.gateway import Notice, Pending
 from services.payments.handlers import handle_command
-from services.payments.messages import Charge, Charged, Declined, Refund, RefundPart
+from services.payments.messages import Charge, Charged, Declined, PaymentPending, Refund, RefundPart
 from services.payments.webhooks import check_charge
 from tests.fakes import START, FakeBus, FakeDocuments, FakeLoopClock
 from tests.interleaving import Gates
@@ -69,11 +69,14 @@ class World:
 
     def replies(self, name: str) -> set[tuple[str, bytes]]:
         """The different answers that were sent to a command."""
-        return {
-            (body["type"], orjson.dumps(body["data"]))
-            for body in (orjson.loads(message.body) for message in self.bus.sent["order-replies"])
-            if body["causationid"] == command(name).id
-        }
+        told = [orjson.loads(message.body) for message in self.bus.sent["order-replies"]]
+        id = f"{command(name).id}:reply"
+        return {(body["type"], orjson.dumps(body["data"])) for body in told if body["id"] == id}
+
+    def pending(self) -> list[PaymentPending]:
+        """What was said to the charge before its answer."""
+        told = [from_json(message.body) for message in self.bus.sent["order-replies"]]
+        return [each.data for each in told if each.id == pending_id(command("charge").id)]
 
     async def check(self, delivered: Sequence[str]) -> None:
         await self.gateway.outside.landed()

@@ -31,6 +31,8 @@ SETTINGS = {
     # Two attempts wait 45 s: longer than an outage of 30 s, and than messages that come 5 s late both ways.
     "ORDERFLOW_STEP_TIMEOUT_SECONDS": "15",
     "ORDERFLOW_STEP_ATTEMPTS": "2",
+    # Longer than those 45 s, so that a charge can be pending for longer than any other step may take.
+    "ORDERFLOW_PAYMENT_ACTION_SECONDS": "60",
     "ORDERFLOW_UNDO_ATTEMPTS": "1",
     "ORDERFLOW_ATTENTION_INTERVAL_SECONDS": "20",
     "ORDERFLOW_IDLE_SECONDS": "60",

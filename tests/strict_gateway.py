@@ -37,7 +37,7 @@ class StrictGateway(PaymentGateway):
             order_id, f"pay-{len(self.charges) + 1}", amount, currency
         )
         if self._pending:
-            result = Pending(order_id, f"pay-{len(self.charges) + 1}")
+            result = Pending(order_id, f"pay-{len(self.charges) + 1}", "processing")
         elif self._declines:
             result = Declined(order_id, "card_declined")
         self.charges.append(result)

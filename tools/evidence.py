@@ -83,6 +83,7 @@ _UNDOING = ("cancelling", "needs_attention")
 _MOVES: Mapping[str, tuple[tuple[str, ...], str | None]] = {
     "orders.created": (("none",), "created"),
     "orders.inventory_reserved": (("created",), "inventory_reserved"),
+    "orders.payment_pending": (("inventory_reserved",), None),
     "orders.payment_processed": (("inventory_reserved",), "payment_processed"),
     "orders.shipping_requested": (("payment_processed",), "shipping_requested"),
     "orders.shipping_created": (("shipping_requested",), "shipping_created"),

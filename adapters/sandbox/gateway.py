@@ -51,7 +51,7 @@ from services.payments.gateway import (
     Pending,
     RefundRefused,
 )
-from services.payments.messages import Charged, Declined
+from services.payments.messages import Charged, Declined, PendingReason
 from services.payments.webhooks import check_charge
 
 QUEUE = "payments"
@@ -196,7 +196,9 @@ class SandboxGateway(PaymentGateway):
             notice = Notice(f"evt-{order_id}-{news}", order_id, f"pay-{order_id}", news)
             message = to_message(check_charge(notice, PROVIDER, self._clock.now()))
             await self._bus.send(QUEUE, [replace(message, scheduled_for=ends_at)])
-        return Pending(order_id, f"pay-{order_id}", str(charge["action_url"]))
+        action_url = str(charge["action_url"])
+        pending: PendingReason = "needs_action" if action_url else "processing"
+        return Pending(order_id, f"pay-{order_id}", pending, action_url)
 
     async def _end(self, order_id: str, status: str, reason: str) -> JsonObject:
         id = f"charge:{order_id}"

@@ -16,7 +16,7 @@ import stripe
 from adapters.stripe.amounts import from_stripe, to_stripe
 from core.outside_call import OutsideUnavailable
 from services.payments.gateway import Card, MoneyBack, Movement, PaymentGateway, Pending, RefundRefused
-from services.payments.messages import Charged, Declined
+from services.payments.messages import Charged, Declined, PendingReason
 
 API = "https://api.stripe.com"
 
@@ -182,7 +182,8 @@ def _result(order_id: str, intent: stripe.PaymentIntent) -> Charged | Declined |
         error = told.get("last_payment_error") or {}
         return Declined(order_id, error.get("decline_code") or error.get("code") or str(intent.status))
     redirect = (told.get("next_action") or {}).get("redirect_to_url") or {}
-    return Pending(order_id, intent.id, redirect.get("url") or "")
+    reason: PendingReason = "needs_action" if intent.status == "requires_action" else "processing"
+    return Pending(order_id, intent.id, reason, redirect.get("url") or "")
 
 
 def _named(told: stripe.PaymentIntent | stripe.Charge | stripe.Refund, name: str) -> str:

@@ -17,18 +17,19 @@ from datetime import datetime
 
 from core.bus import Bus
 from core.clock import Clock
-from core.contracts import InvalidContract
+from core.contracts import InvalidContract, contract_name
 from core.documents import Documents
 from core.envelope import Envelope, check_command, to_message
 from core.resilience import retry_transient
 from core.telemetry import log
 from services.inventory import ledger, reservation, returns
 from services.inventory.ledger import Refusal
-from services.inventory.messages import Release, Reserve, ReserveLine
+from services.inventory.messages import ExtendHold, Release, Reserve, ReserveLine
 from services.inventory.reservation import RELEASE, RESERVE, Refused, Reservation, Status
 from services.inventory.returns import RESTOCK
 
-COMMANDS = frozenset({RESERVE, RELEASE, RESTOCK})
+EXTEND_HOLD = contract_name(ExtendHold)
+COMMANDS = frozenset({RESERVE, RELEASE, RESTOCK, EXTEND_HOLD})
 REPLIES = "order-replies"
 
 logger = logging.getLogger("orderflow.inventory")
@@ -43,6 +44,9 @@ async def handle_command(documents: Documents, bus: Bus, clock: Clock, command: 
 
     Raises InvalidContract for what no command can be, NotYetShipped (transient).
     """
+    if isinstance(command.data, ExtendHold):
+        await _extend_hold(documents, command, command.data, clock.now())
+        return
     reply = await execute(documents, command, clock.now())
     await bus.send(REPLIES, [to_message(reply)])
 
@@ -58,6 +62,29 @@ async def execute(documents: Documents, command: Envelope, now: datetime) -> Env
         else:
             found = await _advance(documents, found, now)
     return reply
+
+
+async def _extend_hold(documents: Documents, command: Envelope, told: ExtendHold, now: datetime) -> None:
+    """Of what is still held. The reservation alone says until when; the holds keep what they were made with.
+
+    Raises InvalidContract for an order without a reservation.
+    """
+    check_command(command, told.order_id)
+    _check_time(told.expires_at)
+    found = await reservation.find(documents, told.order_id)
+    if found is None:
+        raise InvalidContract(f"order_id: {told.order_id!r} has no reservation")
+    while found.status in {Status.RESERVING, Status.RESERVED}:
+        if found.expires_at is None or found.expires_at >= told.expires_at:
+            return
+        found = await reservation.move(documents, replace(found, expires_at=told.expires_at), now)
+    if found.status in {Status.RELEASING, Status.RELEASED}:
+        log(logger, logging.WARNING, "hold to be extended has ended", order_id=found.order_id)
+
+
+def _check_time(expires_at: datetime) -> None:
+    if expires_at.tzinfo is None:
+        raise InvalidContract("expires_at: must have an offset")
 
 
 async def commit(documents: Documents, order_id: str, now: datetime) -> None:
@@ -110,8 +137,7 @@ async def _open(documents: Documents, command: Envelope, now: datetime) -> Reser
     match command.data:
         case Reserve(order_id=order_id, expires_at=expires_at, lines=lines):
             check_command(command, order_id)
-            if expires_at.tzinfo is None:
-                raise InvalidContract("expires_at: must have an offset")
+            _check_time(expires_at)
             new = Reservation(order_id, Status.RESERVING, _merged(lines), expires_at).note(command)
             return await reservation.create(documents, new, now)
         case Release(order_id=order_id):

@@ -46,6 +46,16 @@ class Rejected:
     sku: str
 
 
+@contract("inventory.extend_hold")
+@dataclass(frozen=True, slots=True)
+class ExtendHold:
+    """The order takes longer than was thought: its holds expire at `expires_at`, if that is later. Not
+    answered: nobody goes on because of it."""
+
+    order_id: Id
+    expires_at: datetime
+
+
 @contract("inventory.release")
 @dataclass(frozen=True, slots=True)
 class Release:

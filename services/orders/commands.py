@@ -50,6 +50,14 @@ class RecordReservation:
 
 
 @dataclass(frozen=True, slots=True)
+class RecordPendingPayment:
+    """The charge has not ended, and the saga waits for it until `until`."""
+
+    reason: str
+    until: datetime
+
+
+@dataclass(frozen=True, slots=True)
 class RecordPayment:
     """Shipping is requested in the same batch, unless the customer cancelled before."""
 
@@ -129,6 +137,7 @@ type OrderCommand = (
     | ChangeAddress
     | RequestReplacement
     | RecordReservation
+    | RecordPendingPayment
     | RecordPayment
     | RecordShipment
     | RecordCancellation

@@ -68,6 +68,8 @@ def decide(  # noqa: PLR0911  (one a kind of command)
             return _change_address(state, command)
         case c.RequestReplacement():
             return _request_replacement(state, command)
+        case c.RecordPendingPayment():
+            return _record_pending_payment(state, command)
         case c.RecordReservation() | c.RecordPayment() | c.RecordShipment():
             return _advance(state, command)
         case c.RecordCancellation():
@@ -137,6 +139,14 @@ def _request_replacement(state: OrderState, command: c.RequestReplacement) -> Se
     return (
         e.ReplacementRequested(state.order_id, command.replacement_id, command.lines, command.request_digest),
     )
+
+
+def _record_pending_payment(state: OrderState, command: c.RecordPendingPayment) -> Sequence[e.OrderEvent]:
+    """Only while the order still waits for its payment, and when it does not say so already."""
+    told = (command.reason, command.until)
+    if state.status != "inventory_reserved" or told == (state.payment_pending, state.payment_due):
+        return ()
+    return (e.PaymentPending(state.order_id, *told),)
 
 
 def _advance(  # noqa: PLR0911  (one return a transition)
@@ -236,5 +246,5 @@ def _sold(state: OrderState) -> returns.Sold:
 
 
 ORDERS: Decider[OrderState, c.OrderCommand, e.OrderEvent] = Decider(
-    container="orders", state=OrderState, initial=OrderState(), decide=decide, evolve=evolve, schema=4
+    container="orders", state=OrderState, initial=OrderState(), decide=decide, evolve=evolve, schema=5
 )

@@ -67,6 +67,17 @@ class InventoryReserved:
     order_id: str
 
 
+@contract("orders.payment_pending")
+@dataclass(frozen=True, slots=True)
+class PaymentPending:
+    """The charge has not ended. `reason` is `needs_action` (of the customer) or `processing`; the order waits
+    for it until `until`."""
+
+    order_id: str
+    reason: str
+    until: datetime
+
+
 @contract("orders.payment_processed")
 @dataclass(frozen=True, slots=True)
 class PaymentProcessed:
@@ -221,6 +232,7 @@ class LateReply:
 type OrderEvent = (
     OrderCreated
     | InventoryReserved
+    | PaymentPending
     | PaymentProcessed
     | ShippingRequested
     | ShippingCreated

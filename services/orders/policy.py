@@ -3,7 +3,7 @@
 from dataclasses import asdict, dataclass
 
 from core.json import JsonObject
-from core.settings import Settings
+from core.settings import PAYMENT_ACTION_S, Settings
 
 SAGA = "order_saga"
 """The orchestrator's name. The instance id is the order's."""
@@ -22,17 +22,25 @@ DAY_S = 86400.0
 
 @dataclass(frozen=True, slots=True)
 class Policy:
-    """Seconds and counts (`core.settings`). Travels in the input: a replay must see what was first seen."""
+    """Seconds and counts (`core.settings`). Travels in the input: a replay must see what was first seen.
+
+    The default is for sagas whose input was made before there was such a setting.
+    """
 
     step_timeout_s: float
     step_attempts: int
     undo_attempts: int
     attention_interval_s: float
+    payment_action_s: float = PAYMENT_ACTION_S
 
 
 def policy_of(settings: Settings) -> Policy:
     return Policy(
-        settings.step_timeout_s, settings.step_attempts, settings.undo_attempts, settings.attention_interval_s
+        settings.step_timeout_s,
+        settings.step_attempts,
+        settings.undo_attempts,
+        settings.attention_interval_s,
+        settings.payment_action_s,
     )
 
 

@@ -2,7 +2,7 @@
 
 from datetime import datetime
 
-from services.inventory.messages import Release, Reserve, ReserveLine
+from services.inventory.messages import ExtendHold, Release, Reserve, ReserveLine
 from services.orders.state import OrderState
 from services.payments.messages import Charge, Refund
 from services.shipping.messages import Address, CancelShipment, CreateShipment
@@ -15,6 +15,10 @@ def reserve(state: OrderState, hold_until: datetime) -> Reserve:
         quantities[line.sku] = quantities.get(line.sku, 0) + line.quantity
     lines = tuple(ReserveLine(sku, quantity) for sku, quantity in sorted(quantities.items()))
     return Reserve(state.order_id, lines, hold_until)
+
+
+def extend_hold(state: OrderState, hold_until: datetime) -> ExtendHold:
+    return ExtendHold(state.order_id, hold_until)
 
 
 def charge(state: OrderState, hold_until: datetime) -> Charge:

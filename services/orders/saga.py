@@ -21,7 +21,7 @@ from services.orders import commands as c
 from services.orders import requests
 from services.orders.decider import ORDERS
 from services.orders.state import TERMINAL, UNDOING, OrderState
-from services.payments.messages import Charged, Refunded
+from services.payments.messages import Charged, PaymentPending, Refunded
 from services.shipping.messages import ShipmentCancelled, ShipmentCreated
 
 ENDED = "saga.ended"
@@ -62,6 +62,7 @@ class Work:
     attempt: 1 for the first, more for a resend of the same command.
     cause: the id of the message or event that led here.
     reply: what the step before was answered, to be recorded now.
+    until: for how long what was not answered yet is waited for.
     reason, undo: of the cancellation, when there is one.
     """
 
@@ -70,6 +71,7 @@ class Work:
     cause: str
     traceparent: str = ""
     reply: Answer | None = None
+    until: datetime | None = None
     reason: str = ""
     undo: tuple[str, ...] = ()
 
@@ -82,6 +84,19 @@ async def request_inventory(ports: Ports, work: Work) -> Answer | None:
 async def request_payment(ports: Ports, work: Work) -> Answer | None:
     state = await _record(ports, work, c.RecordReservation())
     return await _answer_or_send(ports, work, state, "payment", requests.charge)
+
+
+async def await_payment(ports: Ports, work: Work) -> Answer | None:
+    """The charge has not ended: the order says so, and holds its stock for as much longer."""
+    told = _reply(work, PaymentPending)
+    if work.until is None:
+        raise ValueError("until: must be a time")
+    state = await _record(ports, work, c.RecordPendingPayment(told.reason, work.until))
+    answer = _recorded(state, "payment")
+    if answer is None:
+        hold_until = work.until + timedelta(seconds=ports.hold_s)
+        await _send(ports, work, requests.extend_hold(state, hold_until))
+    return answer
 
 
 async def request_shipment(ports: Ports, work: Work) -> Answer | None:

@@ -41,6 +41,7 @@ UNDONE_BY: dict[type, str] = {
 class OrderState:
     """`status` is `none` before the first event. `total` and `refunded` in minor units of `currency`.
 
+    payment_pending, payment_due: why a payment that is waited for has not ended, and until when it may.
     cancel_requested: the customer asked, perhaps with a cancel_reason, and the saga has yet to see it.
     undo: the steps that the cancellation undoes, in that order; undone: those of which it is recorded.
     attention_step: the undo that did not succeed, while the status is `needs_attention`.
@@ -64,6 +65,8 @@ class OrderState:
     request_digest: str = ""
     placed_at: datetime = datetime(1, 1, 1, tzinfo=UTC)
     payment_id: str = ""
+    payment_pending: str = ""
+    payment_due: datetime | None = None
     shipment_id: str = ""
     tracking_number: str = ""
     cancel_requested: bool = False
@@ -118,8 +121,10 @@ def evolve(state: OrderState, event: e.OrderEvent) -> OrderState:  # noqa: PLR09
             )
         case e.InventoryReserved():
             return replace(state, status="inventory_reserved")
+        case e.PaymentPending():
+            return replace(state, payment_pending=event.reason, payment_due=event.until)
         case e.PaymentProcessed():
-            return replace(state, status="payment_processed", payment_id=event.payment_id)
+            return replace(_not_pending(state), status="payment_processed", payment_id=event.payment_id)
         case e.ShippingRequested():
             return replace(state, status="shipping_requested")
         case e.ShippingCreated():
@@ -134,7 +139,7 @@ def evolve(state: OrderState, event: e.OrderEvent) -> OrderState:  # noqa: PLR09
         case e.CancelRequested():
             return replace(state, cancel_requested=True, cancel_reason=event.reason)
         case e.CancellationStarted():
-            return replace(state, status="cancelling", reason=event.reason, undo=event.undo)
+            return replace(_not_pending(state), status="cancelling", reason=event.reason, undo=event.undo)
         case e.PaymentRefunded():
             return replace(_undone(state, event), refunded=event.amount)
         case e.ShippingCancelled() | e.InventoryReleased():
@@ -152,6 +157,10 @@ def evolve(state: OrderState, event: e.OrderEvent) -> OrderState:  # noqa: PLR09
         case _:
             after = returns.evolve(state.returns, event)
             return replace(state, returns=after, open_returns=sum(each.status not in ENDED for each in after))
+
+
+def _not_pending(state: OrderState) -> OrderState:
+    return replace(state, payment_pending="", payment_due=None)
 
 
 def _undone(

@@ -25,6 +25,7 @@ class OrderLinks(TypedDict):
     self: Link
     history: Link
     cancel: Link
+    payment: Link
     shipment: Link
     replaces: NotRequired[Link]
     replaced_by: NotRequired[Link]
@@ -58,6 +59,7 @@ class _Kept(TypedDict):
     delivery: str
     reason: str
     payment_id: str
+    payment_pending: str
     shipment_id: str
     tracking_number: str
     replaces: str
@@ -69,6 +71,7 @@ class OrderView(_Kept):
 
     id: str
     version: int
+    payment_due: Timestamp | None
     created_at: Timestamp
     updated_at: Timestamp
     links: OrderLinks
@@ -153,15 +156,22 @@ def _order_of(events: Sequence[RecordedEvent]) -> OrderView:
 def order_view(state: JsonObject, version: int, updated_at: str) -> OrderView:
     """`state` is an `OrderState` as JSON."""
     order_id = cast(str, state["order_id"])
+    due = cast(str | None, state["payment_due"])
     kept = cast(_Kept, {name: state[name] for name in _Kept.__annotations__})
     return {
         "id": order_id,
         "version": version,
         **kept,
-        "created_at": cast(str, state["placed_at"]).replace("Z", "+00:00"),  # pydantic's form to the others'
+        "payment_due": None if due is None else _utc(due),
+        "created_at": _utc(cast(str, state["placed_at"])),
         "updated_at": updated_at,
         "links": _with_neighbours(links(order_id), kept),
     }
+
+
+def _utc(time: str) -> str:
+    """From pydantic's form to the others'."""
+    return time.replace("Z", "+00:00")
 
 
 def links(order_id: str) -> OrderLinks:
@@ -170,6 +180,7 @@ def links(order_id: str) -> OrderLinks:
         "self": self,
         "history": f"{self}/history",
         "cancel": f"{self}/cancel",
+        "payment": f"/api/payments/{order_id}",
         "shipment": f"/api/shipments/{order_id}",
     }
 

@@ -131,11 +131,11 @@ def decide(  # noqa: PLR0911  (one for each command)
         case StartCharge():
             return _start_charge(state, command)
         case RecordCharge():
-            return _record_charge(state, command)
+            return _record_charge(state, command, now)
         case ChargeNotFound():
             return _charge_not_found(state, command)
         case RecordCancellation():
-            return _record_cancellation(state, command)
+            return _record_cancellation(state, command, now)
         case StartRefund():
             return _start_refund(state, command)
         case RecordRefund():
@@ -161,7 +161,7 @@ def _start_charge(state: Payment, command: StartCharge) -> Sequence[PaymentEvent
     return []
 
 
-def _record_charge(state: Payment, command: RecordCharge) -> Sequence[PaymentEvent]:
+def _record_charge(state: Payment, command: RecordCharge, now: datetime) -> Sequence[PaymentEvent]:
     match command.result:
         case Charged() as charged:
             if state.payment_id:
@@ -173,9 +173,18 @@ def _record_charge(state: Payment, command: RecordCharge) -> Sequence[PaymentEve
         case Declined() as declined:
             return _closed(state, declined) if state.status in _OPEN else []
         case Pending() as pending:
-            if state.status != "charging":
-                return []
-            return [ChargePending(state.order_id, pending.payment_id, pending.action_url)]
+            return _pending(state, pending, now) if state.status in _OPEN else []
+
+
+def _pending(state: Payment, told: Pending, now: datetime) -> Sequence[PaymentEvent]:
+    """What is known already is not recorded again."""
+    if state.status == "pending":
+        if (state.pending_reason, state.action_url) == (told.reason, told.action_url):
+            return []
+        since = state.pending_since
+    else:
+        since = now
+    return [ChargePending(state.order_id, told.payment_id, told.action_url, told.reason, since)]
 
 
 def _charge_not_found(state: Payment, command: ChargeNotFound) -> Sequence[PaymentEvent]:
@@ -188,13 +197,15 @@ def _charge_not_found(state: Payment, command: ChargeNotFound) -> Sequence[Payme
     ]
 
 
-def _record_cancellation(state: Payment, command: RecordCancellation) -> Sequence[PaymentEvent]:
+def _record_cancellation(
+    state: Payment, command: RecordCancellation, now: datetime
+) -> Sequence[PaymentEvent]:
     """Of a charge that cannot be ended nobody knows for how long it stays open: the order need not wait.
 
     Should it succeed one day, `_record_charge` gives the money back.
     """
     if isinstance(command.result, Charged):
-        return _record_charge(state, RecordCharge(command.result, command.deadline))
+        return _record_charge(state, RecordCharge(command.result, command.deadline), now)
     if state.status != "pending":
         return []
     return _closed(state, Declined(state.order_id, REFUND_CAME_FIRST))
@@ -295,5 +306,5 @@ def _is_current(state: Payment, attempt: int) -> bool:
 
 
 PAYMENTS: Decider[Payment, PaymentCommand, PaymentEvent] = Decider(
-    container="payments", state=Payment, initial=Payment(), decide=decide, evolve=evolve, schema=2
+    container="payments", state=Payment, initial=Payment(), decide=decide, evolve=evolve, schema=3
 )

@@ -8,7 +8,16 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from core.contracts import contract
-from services.payments.messages import Charged, Declined, PartRefunded, PartRefundRefused, Refunded
+from core.decider import upcaster
+from core.json import JsonObject
+from services.payments.messages import (
+    Charged,
+    Declined,
+    PartRefunded,
+    PartRefundRefused,
+    PendingReason,
+    Refunded,
+)
 
 
 @contract("payments.charge_started")
@@ -23,14 +32,25 @@ class ChargeStarted:
     deadline: datetime
 
 
-@contract("payments.charge_pending")
+@contract("payments.charge_pending", 2)
 @dataclass(frozen=True, slots=True)
 class ChargePending:
-    """The gateway took the charge; a webhook will say how it ended. `action_url` is for the customer."""
+    """The gateway took the charge; a webhook will say how it ended. `action_url` is for the customer.
+
+    Another one says that it waits for something else now; `since` stays. Version 1 did not say why nor since
+    when.
+    """
 
     order_id: str
     payment_id: str
     action_url: str
+    reason: PendingReason
+    since: datetime | None
+
+
+@upcaster("payments.charge_pending", 1)
+def _with_reason(data: JsonObject) -> JsonObject:
+    return {**data, "reason": "needs_action" if data["action_url"] else "processing", "since": None}
 
 
 @contract("payments.refund_wanted")

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Literal, Protocol
 
-from services.payments.messages import Charged, Declined
+from services.payments.messages import Charged, Declined, PendingReason
 
 
 @dataclass(frozen=True, slots=True)
@@ -17,6 +17,7 @@ class Pending:
 
     order_id: str
     payment_id: str
+    reason: PendingReason
     action_url: str = ""
 
 

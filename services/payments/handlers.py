@@ -4,6 +4,7 @@ import logging
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from functools import partial
 
 from core.bus import Bus
 from core.clock import Clock
@@ -41,6 +42,7 @@ from services.payments.messages import (
     Declined,
     PartRefunded,
     PartRefundRefused,
+    PaymentPending,
     Refund,
     Refunded,
     RefundPart,
@@ -67,7 +69,7 @@ async def handle_command(
     gateway may take.
 
     A charge that the gateway calls pending is answered when it has ended: on a webhook's word, or when this
-    command comes again and the gateway then knows.
+    command comes again and the gateway then knows. Until then each delivery of it is told `PaymentPending`.
 
     Raises InvalidContract, OutcomeUnknown and the transient errors of documents and bus; repeating is safe.
     """
@@ -85,6 +87,7 @@ async def handle_command(
         _start(told, outside.deadline()),
         loaded=Loaded(PAYMENTS.initial) if isinstance(told, Charge) else None,
         answers=answers,
+        meanwhile=partial(_pending, told, clock.now()),
         under_way=_calls(outside, documents, told if isinstance(told, Charge) else None),
         guard=outside.guard,
     )
@@ -99,6 +102,12 @@ def _start(told: Charge | Refund | RefundPart, limit: datetime) -> PaymentComman
             return StartRefund(told, limit)
         case RefundPart():
             return StartPart(told, limit)
+
+
+def _pending(told: Charge | Refund | RefundPart, now: datetime, state: Payment) -> PaymentPending | None:
+    if not isinstance(told, Charge) or state.status != "pending" or not state.pending_reason:
+        return None
+    return PaymentPending(state.order_id, state.pending_reason, state.pending_since or now)
 
 
 async def _check_charge(

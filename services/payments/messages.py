@@ -4,6 +4,7 @@ The answers are also the events that say so in the payment's own stream.
 """
 
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Annotated, Literal
 
 from pydantic import Field
@@ -46,6 +47,23 @@ class Declined:
 
     order_id: str
     reason: str
+
+
+type PendingReason = Literal["needs_action", "processing"]
+
+
+@contract("payments.pending")
+@dataclass(frozen=True, slots=True)
+class PaymentPending:
+    """Said to `payments.charge` before its answer, each time that it finds the charge still open.
+
+    needs_action: the customer must do something first, such as answer his bank.
+    processing: nobody has to do anything.
+    """
+
+    order_id: str
+    reason: PendingReason
+    since: datetime
 
 
 @contract("payments.refund")

@@ -1,6 +1,7 @@
 """What a payment's events add up to."""
 
 from dataclasses import dataclass, replace
+from datetime import datetime
 from typing import Literal, assert_never
 
 from core.outside_call import Intent
@@ -19,6 +20,7 @@ from services.payments.messages import (
     PartRefunded,
     PartRefundRefused,
     PartRefusal,
+    PendingReason,
     Refunded,
 )
 
@@ -42,6 +44,7 @@ class Payment:
     status: `charged` also while parts are given back and when all of them are.
     amount: what the order asked for.
     payment_id: the gateway's, once it took money; pending_id: of a charge that was pending.
+    pending_reason, pending_since: why and since when it was.
     intent: of the call under way while `charging`, `refunding`, or a part is.
     charge_answer, refund_answered: what the commands were answered; an answer once given stays.
     given_back: what the answer to the undo says was given back by it.
@@ -56,6 +59,8 @@ class Payment:
     currency: str = ""
     payment_id: str = ""
     pending_id: str = ""
+    pending_reason: PendingReason | Literal[""] = ""
+    pending_since: datetime | None = None
     action_url: str = ""
     intent: Intent | None = None
     refund_wanted: bool = False
@@ -92,6 +97,8 @@ def evolve(state: Payment, event: PaymentEvent) -> Payment:  # noqa: PLR0911  (o
                 state,
                 status="pending",
                 pending_id=event.payment_id,
+                pending_reason=event.reason,
+                pending_since=event.since,
                 action_url=event.action_url,
                 intent=None,
             )

@@ -27,6 +27,7 @@ async def read_payment(documents: Documents, order_id: str) -> JsonObject:
         "payment_id": state.payment_id or state.pending_id,
         "reason": state.reason,
         "action_url": state.action_url,
+        "pending_reason": state.pending_reason if state.status == "pending" else "",
         "refunds": [
             {
                 "return_id": part.return_id,

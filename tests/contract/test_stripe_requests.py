@@ -122,14 +122,17 @@ async def test_a_currency_without_minor_units_is_counted_as_stripe_does(
 @pytest.mark.parametrize(
     ("answer", "result"),
     [
-        (intent("processing"), Pending(ORDER, "pi_1")),
-        (intent("requires_action", next_action={"type": "use_stripe_sdk"}), Pending(ORDER, "pi_1")),
+        (intent("processing"), Pending(ORDER, "pi_1", "processing")),
+        (
+            intent("requires_action", next_action={"type": "use_stripe_sdk"}),
+            Pending(ORDER, "pi_1", "needs_action"),
+        ),
         (
             intent(
                 "requires_action",
                 next_action={"type": "redirect_to_url", "redirect_to_url": {"url": "https://bank/3ds"}},
             ),
-            Pending(ORDER, "pi_1", "https://bank/3ds"),
+            Pending(ORDER, "pi_1", "needs_action", "https://bank/3ds"),
         ),
         (intent("canceled"), Declined(ORDER, "canceled")),
         (

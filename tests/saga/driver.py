@@ -1,12 +1,13 @@
 """The order saga with its real activities, driven without a host (run.py)."""
 
+from datetime import datetime
 from typing import Any
 
 import azure.durable_functions as df
 
 from activities import orders as order_activities
-from core.contracts import contract_name
-from core.envelope import Envelope, from_json
+from core.contracts import contract_name, encode
+from core.envelope import Envelope, from_json, pending_id
 from orchestrators.order_saga import order_saga
 from orchestrators.steps import BY_NAME, ORDER_SAGA
 from services.inventory.messages import Rejected, Released, Reserved
@@ -16,7 +17,7 @@ from services.orders.events import OrderLine, ShippingAddress
 from services.orders.handlers import Orders, place, request_cancel
 from services.orders.policy import CANCEL_EVENT, SAGA, Policy, start_input
 from services.orders.saga import Ports
-from services.payments.messages import Charged, Declined, Refunded
+from services.payments.messages import Charge, Charged, Declined, PaymentPending, PendingReason, Refunded
 from services.shipping.messages import ShipmentCancelled, ShipmentCreated, ShipmentRefused
 from tests.fakes import FakeClock, FakeDocuments
 from tests.saga.run import LoggingBus, Run, Saga, carry_out
@@ -59,6 +60,7 @@ class World:
         self.bus = LoggingBus(self.clock)
         self.orders = Orders(self.documents, self.clock)
         self.policy = policy
+        self.pending_since: datetime | None = None
         app = df.DFApp()
         app.register_functions(
             order_activities.blueprint(Ports(self.documents, self.bus, self.clock, HOLD_S), policy)
@@ -97,6 +99,17 @@ class World:
         calls = (BY_NAME[step].do, BY_NAME[step].undo)
         (call,) = (call for call in calls if type(reply) in (call.succeeded, call.refused))
         return self.run.reply(call.command, reply)
+
+    def said_pending(self, reason: PendingReason = "needs_action") -> str:
+        """The event that the charge is pending, since the first time that it was said."""
+        if self.pending_since is None:
+            self.pending_since = self.clock.now()
+        told = PaymentPending(ORDER_ID, reason, self.pending_since)
+        name = pending_id(event_name(Charge))
+        return self.run.raised(name, {"type": contract_name(PaymentPending), "data": encode(told)})
+
+    def told_pending(self) -> None:
+        self.run.episode(self.said_pending())
 
     def answer(self, step: str, reply: object) -> None:
         self.run.episode(self.reply(step, reply))

@@ -66,6 +66,43 @@ def timed_out(step: str, *undone: str) -> Callable[[], Awaitable[list[Run]]]:
     return scenario
 
 
+def pending(then: Callable[[World], Awaitable[None]]) -> Callable[[], Awaitable[list[Run]]]:
+    async def scenario() -> list[Run]:
+        world = await World().waiting_for("payment")
+        world.told_pending()
+        await world.work()
+        await then(world)
+        return [world.run]
+
+    return scenario
+
+
+async def charged_later(world: World) -> None:
+    world.answer("payment", DONE["payment"])
+    await world.work()
+    world.answer("shipping", DONE["shipping"])
+    await world.work()
+
+
+async def refused_later(world: World) -> None:
+    world.answer("payment", REFUSED["payment"])
+    await world.undo("inventory")
+
+
+async def abandoned(world: World) -> None:
+    world.run.fire()
+    await world.work()
+    world.told_pending()
+    world.run.fire()
+    await world.undo("payment", "inventory")
+
+
+async def cancelled_meanwhile(world: World) -> None:
+    await world.cancel()
+    world.wake()
+    await world.undo("payment", "inventory")
+
+
 def cancelled(step: str, *undone: str) -> Callable[[], Awaitable[list[Run]]]:
     async def scenario() -> list[Run]:
         world = await World().waiting_for(step)
@@ -190,6 +227,10 @@ SCENARIOS: dict[str, Callable[[], Awaitable[list[Run]]]] = {
     "shipping_timed_out": timed_out("shipping", "shipping", "payment", "inventory"),
     "inventory_cancelled": cancelled("inventory", "inventory"),
     "payment_cancelled": cancelled("payment", "payment", "inventory"),
+    "pending_charged": pending(charged_later),
+    "pending_refused": pending(refused_later),
+    "pending_timed_out": pending(abandoned),
+    "pending_cancelled": pending(cancelled_meanwhile),
     "failed_activities": failed_activities,
     "restarted": restarted,
     "needed_attention": needed_attention,

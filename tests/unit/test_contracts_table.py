@@ -43,7 +43,8 @@ def row(step: Step, call: Call) -> list[str]:
     waits = ", ".join(f"{wait_s(POLICY, attempt):.0f}" for attempt in range(1, attempts + 1))
     undo = step.undo.command_type if call is step.do else "-"
     queue = QUEUES[call.command_type.partition(".")[0]]
-    return [call.command_type, queue, call.success, call.refusal or "-", undo, waits, str(attempts)]
+    pending = "-" if call.pending is None else contract_name(call.pending)
+    return [call.command_type, queue, call.success, call.refusal or "-", pending, undo, waits, str(attempts)]
 
 
 def test_the_commands_are_those_of_the_saga() -> None:
@@ -54,7 +55,7 @@ def test_the_commands_are_those_of_the_saga() -> None:
 
 def test_every_registered_message_is_in_a_table() -> None:
     commands, of_parts, *_ = tables()
-    named = {cell for line in commands for cell in line[:1] + line[2:4]}
+    named = {cell for line in commands for cell in line[:1] + line[2:5]}
     named |= {name for command, _, replies in of_parts for name in (command, *replies.split(", "))}
     named -= {"-"}
     services = ("inventory.", "payments.", "shipping.")
@@ -89,7 +90,8 @@ def test_the_events_between_services_go_where_the_topology_says() -> None:
 def test_the_replies_that_are_taken_are_those_that_a_saga_may_wait_for() -> None:
     calls = [call for step in ORDER_SAGA for call in (step.do, step.undo)]
     calls += [LABEL, CANCEL_LABEL, RESTOCK, REFUND]
-    awaited = {contract_name(reply) for call in calls for reply in (call.succeeded, call.refused) if reply}
+    replies = [reply for call in calls for reply in (call.succeeded, call.refused, call.pending)]
+    awaited = {contract_name(reply) for reply in replies if reply}
     assert awaited == REPLIES
 
 

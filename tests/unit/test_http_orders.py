@@ -13,7 +13,8 @@ from services.orders import commands as c
 from services.orders.decider import ORDERS
 from services.orders.handlers import order_id
 from services.orders.policy import CANCEL_EVENT
-from services.orders.saga import Ports, Work, request_payment
+from services.orders.saga import Ports, Work, as_answer, await_payment, request_payment
+from services.payments.messages import PaymentPending
 from tests.fakes import FakeBus
 from tests.unit.http_support import ORDER, Api, broken_rules, content
 
@@ -41,6 +42,7 @@ async def test_an_order_is_accepted_and_its_saga_started() -> None:
             "self": f"/api/orders/{id}",
             "history": f"/api/orders/{id}/history",
             "cancel": f"/api/orders/{id}/cancel",
+            "payment": f"/api/payments/{id}",
             "shipment": f"/api/shipments/{id}",
         },
     }
@@ -130,6 +132,20 @@ async def test_an_order_is_shown_as_it_is() -> None:
     assert body["created_at"] == body["updated_at"] == api.clock.now().isoformat()
     assert "payment_method" not in body
     assert "request_digest" not in body
+
+
+async def test_an_order_says_what_its_payment_waits_for_and_until_when_and_where_that_can_be_done() -> None:
+    api = Api()
+    id = await api.placed()
+    await reserve(api, id)
+    now = api.clock.now()
+    pending = as_answer(PaymentPending(id, "needs_action", now))
+    ports = Ports(api.documents, FakeBus(api.clock), api.clock, 1.0)
+    await await_payment(ports, Work(id, 1, "c", reply=pending, until=now + timedelta(minutes=15)))
+    body = content(await api.call("get_order", route={"order_id": id}))
+    assert (body["status"], body["payment_pending"]) == ("inventory_reserved", "needs_action")
+    assert body["payment_due"] == (now + timedelta(minutes=15)).isoformat()
+    assert body["links"]["payment"] == f"/api/payments/{id}"
 
 
 @pytest.mark.parametrize("drop", ["missing", "old schema"])

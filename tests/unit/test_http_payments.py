@@ -45,6 +45,7 @@ async def test_a_payment_shows_what_moved_and_what_was_given_back_for_returns():
         "payment_id": f"pay-{ORDER}",
         "reason": "",
         "action_url": "",
+        "pending_reason": "",
         "refunds": [{"return_id": "part-a", "amount": 1200, "status": "refunded", "reason": ""}],
         "version": 4,
     }

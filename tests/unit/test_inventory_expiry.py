@@ -2,16 +2,22 @@ from datetime import timedelta, timezone
 
 import pytest
 
+from core.contracts import InvalidContract
 from services.inventory import expiry, handlers
+from services.inventory.messages import ExtendHold
 from services.inventory.reservation import OVERDUE_AFTER
-from tests.fakes import START, FakeBus, FakeDocuments
+from tests.fakes import START, FakeBus, FakeClock, FakeDocuments
 from tests.inventory_support import (
     EXPIRES,
     Crash,
+    Replies,
     check_at_rest,
+    command,
     crash_before,
+    delivery,
     figures,
     holds,
+    interleavings,
     release,
     reservation,
     reserve,
@@ -37,6 +43,75 @@ async def test_a_hold_goes_back_to_stock_when_it_has_expired_and_not_before(docu
     assert figures(documents, "a") == {"available": 300, "held": 0, "shipped": 0}
     assert holds(documents, "ord-1") == {"a": "released"}
     check_at_rest(documents)
+
+
+async def extend(documents, order_id="ord-1", expires_at=LATER + timedelta(days=1)):
+    told = command(ExtendHold(order_id, expires_at))
+    await handlers.handle_command(documents, FakeBus(), FakeClock(), told)
+
+
+async def test_a_hold_that_is_extended_expires_later_and_never_earlier(documents):
+    await handlers.execute(documents, reserve("ord-1", {"a": 2}), START)
+    await extend(documents)
+    stored = reservation(documents, "ord-1")
+    await extend(documents, expires_at=LATER)
+    assert reservation(documents, "ord-1") == stored
+
+    assert await expiry.finish_due(documents, FakeBus(), LATER) == 0
+    assert figures(documents, "a")["held"] == 2
+    assert await expiry.finish_due(documents, FakeBus(), LATER + timedelta(days=1)) == 1
+    assert holds(documents, "ord-1") == {"a": "released"}
+    check_at_rest(documents)
+
+
+async def test_an_extension_is_not_answered_and_leaves_the_answer_of_the_reservation(documents):
+    replied = await handlers.execute(documents, reserve("ord-1", {"a": 2}), START)
+    bus = FakeBus()
+    told = command(ExtendHold("ord-1", LATER))
+    await handlers.handle_command(documents, bus, FakeClock(), told)
+    assert bus.sent["order-replies"] == []
+    assert await handlers.execute(documents, reserve("ord-1", {"a": 2}), START) == replied
+
+
+async def test_what_has_ended_is_not_held_again(documents, caplog):
+    for order_id in ("ord-1", "ord-2"):
+        await handlers.execute(documents, reserve(order_id, {"a": 2}), START)
+    await handlers.execute(documents, release("ord-1"), START)
+    await handlers.commit(documents, "ord-2", START)
+    before = documents.items("reservations")
+    await extend(documents)
+    assert "hold to be extended has ended" in caplog.text
+    caplog.clear()
+    await extend(documents, "ord-2")
+    assert caplog.text == ""
+    assert documents.items("reservations") == before
+
+
+async def test_an_extension_that_meets_the_release_does_not_undo_it(documents):
+    """Whichever request of the one comes between those of the other."""
+    ends = []
+
+    async def prepare(documents):
+        await stocked(documents, {"a": 300})
+        await handlers.execute(documents, reserve("ord-1", {"a": 2}), START)
+
+    def both(documents):
+        return [extend(documents), delivery(documents, release("ord-1"), Replies())]
+
+    async def finish(documents):
+        ends.append(reservation(documents, "ord-1")["status"])
+        check_at_rest(documents)
+
+    assert await interleavings(prepare, both, finish) > 5
+    assert set(ends) == {"released"}
+
+
+async def test_an_extension_of_an_order_that_has_no_reservation_is_not_valid(documents):
+    with pytest.raises(InvalidContract, match="'ord-1' has no reservation"):
+        await extend(documents)
+    await handlers.execute(documents, reserve("ord-1", {"a": 2}), START)
+    with pytest.raises(InvalidContract, match="expires_at: must have an offset"):
+        await extend(documents, expires_at=LATER.replace(tzinfo=None))
 
 
 async def test_expiry_times_with_other_offsets_are_compared_as_times(documents):

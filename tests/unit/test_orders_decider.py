@@ -1,7 +1,7 @@
 """The rules of an order: examples of each rule, and a machine that tries every command at every moment."""
 
 from dataclasses import replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from functools import reduce
 
 import pytest
@@ -82,6 +82,22 @@ def test_a_payment_of_a_cancelled_order_does_not_request_shipping() -> None:
     assert [type(event) for event in events] == [e.PaymentProcessed]
     assert state.status == "payment_processed"
     assert carry_out(state, PAID)[1] == []
+
+
+UNTIL = NOW + timedelta(minutes=15)
+PENDING = c.RecordPendingPayment("needs_action", UNTIL)
+
+
+def test_that_a_payment_is_pending_is_recorded_once_and_ends_with_the_payment_or_the_cancellation() -> None:
+    state, events = carry_out(after(PLACE, c.RecordReservation()), PENDING)
+    assert events == [e.PaymentPending("ord-1", "needs_action", UNTIL)]
+    assert (state.payment_pending, state.payment_due) == ("needs_action", UNTIL)
+    assert carry_out(state, PENDING)[1] == []
+    assert len(carry_out(state, c.RecordPendingPayment("processing", UNTIL))[1]) == 1
+    for end in (PAID, c.RecordCancellation("x", ("payment", "inventory"))):
+        ended = carry_out(state, end)[0]
+        assert (ended.payment_pending, ended.payment_due) == ("", None)
+        assert carry_out(ended, PENDING)[1] == []
 
 
 @pytest.mark.parametrize("reason", ["changed my mind", ""])

@@ -4,10 +4,10 @@ import azure.functions as func
 import pytest
 from azure.functions.servicebus import ServiceBusMessage
 
-from core.envelope import Envelope, to_message, wrap
+from core.envelope import Envelope, reply_to, to_message, wrap
 from services.inventory.messages import Reserved
 from services.orders.handlers import Orders, place
-from services.payments.messages import Charge, Charged
+from services.payments.messages import Charge, Charged, PaymentPending
 from tests.durable_client import FakeDurableClient
 from tests.fakes import START, FakeBus, FakeClock, FakeDocuments
 from tests.unit.test_orders_decider import PLACE
@@ -76,6 +76,38 @@ async def test_a_running_saga_gets_the_event_that_the_command_names() -> None:
     data = {"order_id": ORDER_ID, "payment_id": "pay-1", "amount": 215, "currency": "GBP"}
     assert scene.client.raised == [(ORDER_ID, COMMAND_ID, {"type": "payments.charged", "data": data})]
     assert scene.events() == ["orders.created"]
+
+
+PENDING = reply_to(
+    COMMAND_ID,
+    PaymentPending(ORDER_ID, "needs_action", START),
+    source="payments",
+    order_id=ORDER_ID,
+    time=START,
+    pending=True,
+)
+
+
+async def test_that_the_charge_is_pending_is_an_event_of_its_own_name() -> None:
+    scene = await Scene().with_order("Running")
+    await scene.receive(PENDING)
+    assert scene.client.raised == [
+        (
+            ORDER_ID,
+            f"{COMMAND_ID}:pending",
+            {
+                "type": "payments.pending",
+                "data": {"order_id": ORDER_ID, "reason": "needs_action", "since": "2027-01-15T08:00:00Z"},
+            },
+        )
+    ]
+
+
+async def test_that_the_charge_was_pending_is_not_noted_when_nobody_waits() -> None:
+    scene = await Scene().with_order("Completed")
+    await scene.receive(PENDING)
+    assert scene.events() == ["orders.created"]
+    assert scene.bus.sent["parked"] == []
 
 
 @pytest.mark.parametrize("saga", [None, "Completed", "Failed", "Terminated"])

@@ -2,10 +2,12 @@
 
 from datetime import timedelta
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from core.decider import fold
+from core.decider import fold, read_event
+from core.json import JsonObject
 from core.outside_call import Intent
 from services.payments.decider import (
     PAYMENTS,
@@ -55,7 +57,7 @@ DECLINED = Declined(ORDER, "card_declined")
 REFUNDED = Refunded(ORDER, 4200, "GBP")
 STARTED = ChargeStarted(ORDER, 4200, "GBP", 1, LATER)
 NOTHING = Refunded(ORDER, 0, "")
-PENDING = ChargePending(ORDER, "pay-1", "")
+PENDING = ChargePending(ORDER, "pay-1", "https://bank/3ds", "needs_action", START)
 
 
 def part(return_id: str, amount: int, currency: str = "GBP") -> StartPart:
@@ -236,21 +238,47 @@ def test_a_part_that_was_not_found_is_tried_again_in_its_own_attempt_only():
 
 
 def test_a_pending_charge_is_answered_by_what_it_becomes():
-    pending = Pending(ORDER, "pay-1", "https://bank/3ds")
-    assert decided(after(STARTED), RecordCharge(pending, LATER)) == [
-        ChargePending(ORDER, "pay-1", "https://bank/3ds")
-    ]
+    pending = Pending(ORDER, "pay-1", "needs_action", "https://bank/3ds")
+    assert decided(after(STARTED), RecordCharge(pending, LATER)) == [PENDING]
     for result in (CHARGED, DECLINED):
         assert decided(after(STARTED, PENDING), RecordCharge(result, LATER)) == [result]
     assert decided(after(STARTED, PENDING), RecordCharge(pending, LATER)) == []
     assert decided(after(STARTED, CHARGED), RecordCharge(pending, LATER)) == []
 
 
+def test_that_a_pending_charge_waits_for_something_else_now_is_recorded_and_it_is_pending_since_the_first():
+    processing = Pending(ORDER, "pay-1", "processing")
+    later = PAYMENTS.decide(
+        after(STARTED, PENDING), RecordCharge(processing, LATER), START + timedelta(hours=1)
+    )
+    assert list(later) == [ChargePending(ORDER, "pay-1", "", "processing", START)]
+    assert decided(after(STARTED, PENDING, *later), RecordCharge(processing, LATER)) == []
+
+
+@pytest.mark.parametrize(("action_url", "reason"), [("https://bank/3ds", "needs_action"), ("", "processing")])
+def test_a_pending_charge_that_was_stored_without_its_reason_is_read_with_it(action_url: str, reason: str):
+    data: JsonObject = {"order_id": ORDER, "payment_id": "pay-1", "action_url": action_url}
+    item: JsonObject = {
+        "type": "payments.charge_pending",
+        "schema": 1,
+        "stream": ORDER,
+        "version": 2,
+        "time": START.isoformat(),
+        "event_id": "e",
+        "correlation_id": ORDER,
+        "causation_id": "c",
+        "traceparent": "",
+        "actor": "payments",
+        "data": data,
+    }
+    assert read_event(item).data == ChargePending(ORDER, "pay-1", action_url, reason, None)  # type: ignore[arg-type]
+
+
 def test_an_undo_that_meets_a_pending_charge_has_it_ended():
     assert decided(after(STARTED, PENDING), REFUND) == [RefundWanted(ORDER)]
     wanted = after(STARTED, PENDING, RefundWanted(ORDER))
     closed = [Declined(ORDER, "refunded"), NOTHING]
-    for result in (Declined(ORDER, "cancelled"), Pending(ORDER, "pay-1")):
+    for result in (Declined(ORDER, "cancelled"), Pending(ORDER, "pay-1", "processing")):
         assert decided(wanted, RecordCancellation(result, LATER)) == closed
     assert decided(wanted, RecordCancellation(CHARGED, LATER)) == [
         CHARGED,
@@ -271,8 +299,8 @@ commands = st.sampled_from(
         RecordRefund(REFUNDED),
         *(ChargeNotFound(attempt, LATER) for attempt in (1, 2)),
         *(RefundNotFound(attempt, LATER) for attempt in (1, 2)),
-        RecordCharge(Pending(ORDER, "pay-1"), LATER),
-        RecordCancellation(Pending(ORDER, "pay-1"), LATER),
+        RecordCharge(Pending(ORDER, "pay-1", "processing"), LATER),
+        RecordCancellation(Pending(ORDER, "pay-1", "processing"), LATER),
         RecordCancellation(Declined(ORDER, "cancelled"), LATER),
         RecordCancellation(CHARGED, LATER),
         *(part(f"r{n}", 1500) for n in (1, 2, 3)),

@@ -3,7 +3,6 @@
 import asyncio
 from dataclasses import replace
 
-import orjson
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -48,7 +47,7 @@ def test_a_pending_charge_is_answered_when_its_webhook_comes_and_once(ends_as, a
         world = World(pending=True)
         world.ends_as = ends_as
         await world.handle("charge")
-        assert world.bus.sent["order-replies"] == []
+        assert world.replies("charge") == set()
         await world.handle("webhook")
         assert [type for type, _ in world.replies("charge")] == [f"payments.{answer}"]
         stored = world.documents.items("payments")
@@ -64,12 +63,58 @@ def test_a_pending_charge_is_answered_when_its_webhook_comes_and_once(ends_as, a
     run_simulated(scenario())
 
 
+def test_each_delivery_that_leaves_the_charge_open_says_so_and_since_when_it_is_open():
+    async def scenario() -> None:
+        world = World(pending=True)
+        await world.handle("charge")
+        await asyncio.sleep(60)
+        await world.handle("charge")
+        first, second = world.pending()
+        assert first == second
+        assert (first.reason, first.since) == ("processing", START)
+        await world.handle("webhook")
+        await world.handle("charge")
+        assert len(world.pending()) == 2
+        assert [type for type, _ in world.replies("charge")] == ["payments.charged"]
+
+    run_simulated(scenario())
+
+
+def test_a_delivery_that_died_before_it_said_that_the_charge_is_open_says_it_when_it_comes_again():
+    async def scenario() -> None:
+        world = World(pending=True)
+
+        async def dies(request: str) -> None:
+            raise ConnectionError(request)
+
+        world.bus.before, alive = dies, world.bus.before
+        with pytest.raises(ConnectionError):
+            await world.handle("charge")
+        world.bus.before = alive
+        assert world.pending() == []
+        await world.handle("charge")
+        assert len(world.pending()) == 1
+
+    run_simulated(scenario())
+
+
+def test_the_undo_of_an_open_charge_is_not_told_that_it_is_open():
+    async def scenario() -> None:
+        world = World(pending=True)
+        await world.handle("charge")
+        world.gateway.cancellable = False
+        await world.handle("refund")
+        assert len(world.pending()) == 1
+
+    run_simulated(scenario())
+
+
 def test_a_charge_whose_webhook_was_lost_is_looked_up_when_its_command_comes_again():
     async def scenario() -> None:
         world = World(pending=True)
         await world.handle("charge")
         await world.handle("charge")
-        assert world.bus.sent["order-replies"] == []
+        assert world.replies("charge") == set()
         world.gateway.end(CHARGED)
         await world.handle("charge")
         assert [type for type, _ in world.replies("charge")] == ["payments.charged"]
@@ -294,13 +339,13 @@ def test_the_sandbox_ends_a_charge_later_and_sends_the_message_of_a_webhook(meth
             )
 
         await handle(charge)
-        assert world.bus.sent["order-replies"] == []
+        (pending,) = world.pending()
+        assert pending.reason == ("needs_action" if "action" in method else "processing")
         (message,) = world.bus.sent["payments"]
         assert (message.scheduled_for - START).total_seconds() == 3
         await asyncio.sleep(3)
         await handle(from_json(message.body))
-        (reply,) = map(orjson.loads, (each.body for each in world.bus.sent["order-replies"]))
-        assert reply["type"] == answer
+        assert [type for type, _ in world.replies("charge")] == [answer]
         (known,) = world.documents.items("sandbox")
         assert known["status"] == status
 

@@ -22,6 +22,7 @@ def test_every_setting_is_read():
             "ORDERFLOW_PAYMENT_GATEWAY": "stripe",
             "ORDERFLOW_STEP_TIMEOUT_SECONDS": "1.5",
             "ORDERFLOW_STEP_ATTEMPTS": "2",
+            "ORDERFLOW_PAYMENT_ACTION_SECONDS": "604800",
             "ORDERFLOW_UNDO_ATTEMPTS": "4",
             "ORDERFLOW_ATTENTION_INTERVAL_SECONDS": "7",
             "ORDERFLOW_IDLE_SECONDS": "8",
@@ -34,6 +35,7 @@ def test_every_setting_is_read():
         payment_gateway="stripe",
         step_timeout_s=1.5,
         step_attempts=2,
+        payment_action_s=604800,
         undo_attempts=4,
         attention_interval_s=7,
         idle_s=8,
@@ -47,6 +49,13 @@ def test_every_setting_is_read():
 def test_a_duration_that_is_none_is_refused_by_name(text):
     with pytest.raises(InvalidSetting, match=r"^ORDERFLOW_IDLE_SECONDS: must be a number of seconds above 0"):
         read_settings({"ORDERFLOW_IDLE_SECONDS": text})
+
+
+def test_a_payment_is_not_waited_for_longer_than_a_week():
+    with pytest.raises(
+        InvalidSetting, match=r"^ORDERFLOW_PAYMENT_ACTION_SECONDS: .* at most a week, not '604801'"
+    ):
+        read_settings({"ORDERFLOW_PAYMENT_ACTION_SECONDS": "604801"})
 
 
 @pytest.mark.parametrize("text", ["0", "-1", "1.5", "abc", "101", "²", "9" * 5000])

@@ -5,7 +5,7 @@ import azure.functions as func
 
 from core.bus import Bus
 from core.contracts import InvalidContract, contract_name, encode
-from core.envelope import Envelope, command_id
+from core.envelope import Envelope, command_id, pending_id
 from services.inventory.messages import (
     Rejected,
     Release,
@@ -24,6 +24,7 @@ from services.payments.messages import (
     Declined,
     PartRefunded,
     PartRefundRefused,
+    PaymentPending,
     Refund,
     Refunded,
     RefundPart,
@@ -52,6 +53,7 @@ ANSWERED = {
         (Released, Release),
         (Charged, Charge),
         (Declined, Charge),
+        (PaymentPending, Charge),
         (Refunded, Refund),
         (ShipmentCreated, CreateShipment),
         (ShipmentRefused, CreateShipment),
@@ -66,6 +68,9 @@ ANSWERED = {
     )
 }
 """The command that a reply answers, by their types."""
+
+PENDING = contract_name(PaymentPending)
+"""No answer yet: an event of another name, and of no use to anybody who does not wait."""
 
 REPLIES = frozenset(ANSWERED)
 
@@ -99,7 +104,9 @@ async def handle_reply(orders: Orders, client: df.DurableOrchestrationClient, re
     if reply.causation_id != answered:
         raise InvalidContract(f"causationid: must be {answered!r}, the command that {reply.type} answers")
     event = {"type": reply.type, "data": encode(reply.data)}
-    if not await raise_event(client, return_id or reply.subject, reply.causation_id, event):
+    pending = reply.type == PENDING
+    name = pending_id(answered) if pending else answered
+    if not await raise_event(client, return_id or reply.subject, name, event) and not pending:
         try:
             await note_late_reply(orders, reply)
         except OrderNotFound as error:
