@@ -45,7 +45,7 @@ from triggers.change_feed import audit as audit_changes
 from triggers.change_feed import inventory as stock_changes
 from triggers.change_feed import orders as order_changes
 from triggers.http import audit as audit_api
-from triggers.http import health, operations
+from triggers.http import every_route, health, operations
 from triggers.http import inventory as inventory_api
 from triggers.http import inventory_imports as imports_api
 from triggers.http import notification_preferences as preferences_api
@@ -145,28 +145,6 @@ notifier = Notifier(
 outside_policies = (gateway_policy, *carrier_policies.values(), *sender_policies.values())
 observe(outside_policies, get_meter("orderflow"))
 
-routes = [
-    route
-    for module in (
-        audit_api,
-        changes_api,
-        health,
-        imports_api,
-        inventory_api,
-        notifications_api,
-        openapi_api,
-        operations,
-        orders_api,
-        payment_methods_api,
-        payments_api,
-        preferences_api,
-        returns_api,
-        shipments_api,
-        templates_api,
-    )
-    for route in module.ROUTES
-]
-
 app = df.DFApp()
 for blueprint in (
     orchestrators.blueprint(),
@@ -182,7 +160,7 @@ for blueprint in (
     shipments_api.blueprint(documents, bus, blobs, carriers, shipping_webhooks, shop),
     operations.blueprint(orders, policy, (ORDER_LIST, STOCK_LEVELS)),
     audit_api.blueprint(documents, clock),
-    openapi_api.blueprint(routes),
+    openapi_api.blueprint(every_route.ROUTES),
     health.blueprint(outside_policies),
     order_messages.blueprint(orders, bus),
     service_events.blueprint(orders, bus),

@@ -16,9 +16,9 @@ import pybreaker
 from core.outside_call import NotSent
 from core.telemetry import log
 
-type State = Literal["closed", "open", "half-open"]
+type CircuitState = Literal["closed", "open", "half-open"]
 
-STATES: tuple[State, ...] = ("closed", "half-open", "open")
+STATES: tuple[CircuitState, ...] = ("closed", "half-open", "open")
 
 PROBING_S = 1.0
 """After how long those who found a probe under way come again."""
@@ -56,8 +56,8 @@ class Circuit:
         )
 
     @property
-    def state(self) -> State:
-        return cast(State, self._breaker.current_state)
+    def state(self) -> CircuitState:
+        return cast(CircuitState, self._breaker.current_state)
 
     @property
     def failures(self) -> int:

@@ -10,11 +10,11 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass
+from typing import TypedDict
 
 from core import resilience
 from core.bulkhead import Bulkhead, BulkheadFull
-from core.circuit import Circuit, CircuitOpen
-from core.json import JsonObject
+from core.circuit import Circuit, CircuitOpen, CircuitState
 from core.outside_call import Guard, NotSent, OutcomeUnknown, OutsideUnavailable
 from core.outside_limits import OutsideLimits
 from core.resilience import TRANSIENT, retry_transient
@@ -24,6 +24,18 @@ FIRST_BACK_OFF_S = 0.25
 
 def _loop_time() -> float:
     return asyncio.get_running_loop().time()
+
+
+class ProviderStatus(TypedDict):
+    """`refused`: how many calls were not sent, by reason."""
+
+    provider: str
+    circuit: CircuitState
+    failures_in_a_row: int
+    retry_after_s: float
+    running: int
+    waiting: int
+    refused: dict[str, int]
 
 
 class OutsidePolicy(Guard):
@@ -148,7 +160,7 @@ class OutsidePolicy(Guard):
                 raise OutcomeUnknown(str(last)) from error
             raise last from last.__cause__
 
-    def status(self) -> JsonObject:
+    def status(self) -> ProviderStatus:
         """As GET /api/health shows it."""
         return {
             "provider": self.name,

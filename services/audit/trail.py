@@ -15,12 +15,12 @@ from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from heapq import merge
-from typing import cast
+from typing import Literal, TypedDict, cast
 
 from core.audit import CONTAINER, ENTRY
 from core.decider import Rejection
 from core.documents import BadDocumentRequest, Documents, Query, Where
-from core.json import Json, JsonObject
+from core.json import Json, JsonObject, Timestamp
 from services.audit.ends import CHAINS, End, end_of, written_at
 from services.audit.pages import PAGE
 from services.audit.verification import Break, Verification
@@ -46,6 +46,55 @@ class UnknownTrail(Rejection):
         super().__init__("unknown_trail", "nothing is on record of that")
 
 
+class AuditEntry(TypedDict):
+    """`what` happened, or was asked. One that was tampered with may lack anything but its number."""
+
+    chain: str
+    number: int
+    time: Timestamp | None
+    actor: str | None
+    outcome: str
+    what: str | None
+    causation_id: str | None
+    correlation_id: str | None
+    changed: Json
+    hash: str | None
+
+
+VerifiedChain = TypedDict(
+    "VerifiedChain",
+    {
+        "chain": str,
+        "status": Literal["valid", "broken"],
+        "from": int,
+        "to": int,
+        "unchained": int,
+        "broken_at": int | None,
+        "reason": str | None,
+        "pending": int,
+    },
+)
+"""`to` is the last entry that is as it was written. `unchained` counts entries of a time before there were
+hashes, `pending` those that the feed has not brought yet."""
+
+
+class Verified(TypedDict):
+    """Of all entries that there are, whatever the page."""
+
+    status: Literal["valid", "broken"]
+    chains: list[VerifiedChain]
+
+
+class AuditTrail(TypedDict):
+    """`entries` are one page, by time, oldest first; those of one chain are always in their order."""
+
+    stream: str
+    chain: str
+    entries: list[AuditEntry]
+    verified: Verified
+    continuation: str | None
+
+
 @dataclass(slots=True)
 class Trail:
     """One chain as it was read: what is to be shown, one entry more if there is one, and the verdict."""
@@ -63,17 +112,8 @@ class Trail:
 
 async def read_trail(
     documents: Documents, chain: str, stream: str, limit: int, continuation: str | None, now: datetime
-) -> JsonObject:
-    """{"stream", "chain", "entries", "verified", "continuation"}; `chain` is one of CHAINS, or `all`.
-
-    `entries` are one page, by time, oldest first; those of one chain are always in their order. `verified` is
-    of all entries that there are, whatever the page:
-
-        {"status": "valid" or "broken", "chains": [
-            {"chain", "status", "from": 1, "to", "unchained", "broken_at", "reason", "pending"}, ...]}
-
-    `to` is the last entry that is as it was written. `unchained` counts entries of a time before there were
-    hashes, `pending` those that the feed has not brought yet.
+) -> AuditTrail:
+    """`chain` is one of CHAINS, or `all`.
 
     Raises UnknownTrail, BadDocumentRequest for a continuation that is none.
     """
@@ -165,7 +205,7 @@ async def _against_end(documents: Documents, stream: str, trail: Trail, now: dat
     return None
 
 
-def _verdict(trail: Trail) -> JsonObject:
+def _verdict(trail: Trail) -> VerifiedChain:
     broken = trail.verified.broken
     return {
         "chain": trail.name,
@@ -197,11 +237,10 @@ def _continuation(after: Mapping[str, int]) -> str:
     return ",".join(f"{name}:{number}" for name, number in after.items())
 
 
-def _view(chain: str, entry: JsonObject) -> Json:
-    """What was tampered with may lack anything but its number."""
+def _view(chain: str, entry: JsonObject) -> AuditEntry:
     what = entry.get("type", entry.get("command"))
     data = entry.get("data")
-    return {
+    shown = {
         "chain": chain,
         "number": entry["version"],
         "time": entry.get("time"),
@@ -215,3 +254,4 @@ def _view(chain: str, entry: JsonObject) -> Json:
         else data,
         "hash": entry.get("hash"),
     }
+    return cast(AuditEntry, shown)

@@ -3,16 +3,37 @@
 Holds are left out until they are shipped, since they change nothing on the shelf.
 """
 
-from typing import cast
+from typing import Literal, TypedDict, cast
 
 from core.documents import Documents, Query, Where
-from core.json import Json, JsonObject
+from core.json import JsonObject, Timestamp
 from services.inventory.figures import CONTAINER
 from services.inventory.stock import read_stock
 
 
-async def read_history(documents: Documents, sku: str, limit: int, continuation: str | None) -> JsonObject:
-    """{"sku", "items", "continuation"}; see `entry`.
+class LedgerEntry(TypedDict):
+    """`quantity` is the change of the number on hand, `on_hand` the number after it, where that is known."""
+
+    time: Timestamp
+    type: Literal["receipt", "adjustment", "count", "shipment", "return"]
+    quantity: int
+    on_hand: int | None
+    counted: int | None
+    reason: str | None
+    reference: str | None
+    written_off: int | None
+    order_id: str | None
+    return_id: str | None
+
+
+class LedgerPage(TypedDict):
+    sku: str
+    items: list[LedgerEntry]
+    continuation: str | None
+
+
+async def read_history(documents: Documents, sku: str, limit: int, continuation: str | None) -> LedgerPage:
+    """Newest first.
 
     Raises UnknownSku, BadDocumentRequest for a continuation of another query.
     """
@@ -22,16 +43,12 @@ async def read_history(documents: Documents, sku: str, limit: int, continuation:
     page = await documents.query(CONTAINER, query)
     if not page.items:
         await read_stock(documents, sku)
-    items: list[Json] = [entry(item) for item in page.items]
+    items = [entry(item) for item in page.items]
     return {"sku": sku, "items": items, "continuation": page.continuation}
 
 
-def entry(item: JsonObject) -> JsonObject:
-    """Of a document with a time. `quantity` is the change of the number on hand.
-
-    {"time", "type": "receipt" | "adjustment" | "count" | "shipment" | "return", "quantity", "on_hand" (after
-    it, where that is known), "counted", "reason", "reference", "written_off", "order_id", "return_id"}
-    """
+def entry(item: JsonObject) -> LedgerEntry:
+    """Of a document with a time."""
     asked = cast(JsonObject, item.get("asked", {}))
     match item["kind"]:
         case "hold":
@@ -40,7 +57,7 @@ def entry(item: JsonObject) -> JsonObject:
             type_, quantity = "return", cast(int, item["restocked"])
         case _:
             type_, quantity = cast(str, asked.get("type", item["movement"])), cast(int, item["quantity"])
-    return {
+    shown = {
         "time": item["time"],
         "type": type_,
         "quantity": quantity,
@@ -52,3 +69,4 @@ def entry(item: JsonObject) -> JsonObject:
         "order_id": item.get("order_id"),
         "return_id": item.get("return_id"),
     }
+    return cast(LedgerEntry, shown)

@@ -29,7 +29,7 @@ NOTIFICATION = "notification"
 RETENTION_S = 400 * 86400
 """How long one can be read after its last change: somewhat more than a year."""
 
-type Status = Literal["queued", "sending", "sent", "delivered", "bounced", "failed", "withheld"]
+type NotificationStatus = Literal["queued", "sending", "sent", "delivered", "bounced", "failed", "withheld"]
 type Outcome = Literal["delivered", "bounced", "failed"]
 
 FAILED = frozenset({"bounced", "failed", "withheld"})
@@ -43,7 +43,7 @@ class Attempt:
     `provider_id` as the provider calls the message. `reason`, in the provider's words, has no address."""
 
     number: int
-    status: Status
+    status: NotificationStatus
     due_at: datetime
     started_at: datetime | None = None
     deadline: datetime | None = None
@@ -75,7 +75,7 @@ class Notification:
         return self.attempts[-1]
 
     @property
-    def status(self) -> Status:
+    def status(self) -> NotificationStatus:
         return self.last.status
 
 

@@ -1,10 +1,62 @@
 """Notifications as operators and customers' programs read them: no addresses, no texts."""
 
+from typing import TypedDict
+
 from core.decider import Rejection
 from core.documents import Documents
-from core.json import Json, JsonObject
+from core.json import Timestamp
 from services.notifications import notification
-from services.notifications.notification import Attempt, Notification
+from services.notifications.channels import ChannelName
+from services.notifications.notification import Attempt, Notification, NotificationStatus
+
+
+class AttemptView(TypedDict):
+    """`due_at`: not before. `template` names its version; `reason` is in the provider's words."""
+
+    number: int
+    status: NotificationStatus
+    due_at: Timestamp
+    started_at: Timestamp | None
+    ended_at: Timestamp | None
+    template: str | None
+    provider: str | None
+    provider_id: str | None
+    reason: str | None
+
+
+class NotificationView(TypedDict):
+    """`subject` is an order id or a SKU. `stands_in_for` is the channel that failed, if another was tried."""
+
+    id: str
+    subject: str
+    event_id: str
+    kind: str
+    channel: ChannelName
+    customer_id: str | None
+    stands_in_for: ChannelName | None
+    status: NotificationStatus
+    created_at: Timestamp
+    attempts: list[AttemptView]
+
+
+class NotificationList(TypedDict):
+    items: list[NotificationView]
+    continuation: str | None
+
+
+class OutboxMessage(TypedDict):
+    """What would have been sent."""
+
+    id: str
+    notification_id: str
+    channel: ChannelName
+    to: list[str]
+    title: str
+    text: str
+    html: str
+    locale: str
+    unsubscribe_url: str
+    sent_at: Timestamp
 
 
 class NotificationNotFound(Rejection):
@@ -14,14 +66,14 @@ class NotificationNotFound(Rejection):
 
 async def read_notifications(
     documents: Documents, subject: str, limit: int, continuation: str | None
-) -> JsonObject:
+) -> NotificationList:
     """A page of those of an order or a SKU, the oldest first. Raises BadDocumentRequest for a continuation of
     something else."""
     found, following = await notification.of_subject(documents, subject, limit, continuation)
     return {"items": [shown(each) for each in found], "continuation": following}
 
 
-async def read_notification(documents: Documents, id: str) -> JsonObject:
+async def read_notification(documents: Documents, id: str) -> NotificationView:
     """Raises NotificationNotFound."""
     found = await notification.find(documents, "id", id)
     if found is None:
@@ -29,8 +81,7 @@ async def read_notification(documents: Documents, id: str) -> JsonObject:
     return shown(found)
 
 
-def shown(it: Notification) -> JsonObject:
-    attempts: list[Json] = [_attempt(each) for each in it.attempts]
+def shown(it: Notification) -> NotificationView:
     return {
         "id": it.id,
         "subject": it.subject,
@@ -41,11 +92,11 @@ def shown(it: Notification) -> JsonObject:
         "stands_in_for": it.stands_in_for,
         "status": it.status,
         "created_at": it.created_at.isoformat(),
-        "attempts": attempts,
+        "attempts": [_attempt(each) for each in it.attempts],
     }
 
 
-def _attempt(it: Attempt) -> JsonObject:
+def _attempt(it: Attempt) -> AttemptView:
     return {
         "number": it.number,
         "status": it.status,

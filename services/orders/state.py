@@ -8,7 +8,7 @@ from services.orders import events as e
 from services.orders import returns
 from services.orders.returns import ENDED, Return
 
-type Status = Literal[
+type OrderStatus = Literal[
     "none",
     "created",
     "inventory_reserved",
@@ -21,9 +21,9 @@ type Status = Literal[
     "cancelled",
 ]
 
-TERMINAL: frozenset[Status] = frozenset({"completed", "cancelled"})
-UNDOING: frozenset[Status] = frozenset({"cancelling", "needs_attention"})
-CANCELLABLE: frozenset[Status] = frozenset({"created", "inventory_reserved", "payment_processed"})
+TERMINAL: frozenset[OrderStatus] = frozenset({"completed", "cancelled"})
+UNDOING: frozenset[OrderStatus] = frozenset({"cancelling", "needs_attention"})
+CANCELLABLE: frozenset[OrderStatus] = frozenset({"created", "inventory_reserved", "payment_processed"})
 """Where the customer may still cancel. From `shipping_requested` on the parcel may be on its way."""
 
 REPLACED = "replaced"
@@ -53,7 +53,7 @@ class OrderState:
     open_returns: how many of the returns have not ended.
     """
 
-    status: Status = "none"
+    status: OrderStatus = "none"
     order_id: str = ""
     customer_id: str = ""
     currency: str = ""

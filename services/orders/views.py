@@ -14,7 +14,7 @@ from core.documents import DocumentNotFound, Documents, Query, Where
 from core.json import JsonObject, Link, Timestamp
 from services.orders.decider import ORDERS, OrderNotFound
 from services.orders.list_projection import CONTAINER, sku_field
-from services.orders.state import OrderState, Status
+from services.orders.state import OrderState, OrderStatus
 
 HIDDEN_IN_HISTORY = frozenset({"request_digest", "payment_method"})
 
@@ -51,7 +51,7 @@ class _Kept(TypedDict):
     """What is shown as the state has it."""
 
     customer_id: str
-    status: Status
+    status: OrderStatus
     currency: str
     total: int
     lines: list[LineView]
@@ -91,7 +91,7 @@ class OrderEvent(TypedDict):
 
 class PlacedOrder(TypedDict):
     id: str
-    status: Status
+    status: OrderStatus
     version: int
     links: OrderLinks
 
@@ -105,7 +105,7 @@ class OrderHistory(TypedDict):
 class OrderInList(TypedDict):
     id: str
     customer_id: str
-    status: Status
+    status: OrderStatus
     version: int
     currency: str
     total: int

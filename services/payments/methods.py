@@ -10,12 +10,13 @@ from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from hashlib import blake2b
+from typing import Literal, TypedDict
 
 from pydantic import TypeAdapter, ValidationError
 
 from core.decider import BrokenStream, Rejection
 from core.documents import DocumentConflict, DocumentNotFound, Documents, PreconditionFailed
-from core.json import JsonObject
+from core.json import JsonObject, Timestamp
 from services.payments.gateway import Card
 from services.payments.messages import Charge, Declined
 
@@ -45,6 +46,23 @@ class Method:
 
     def is_expired(self, now: datetime) -> bool:
         return self.expired or is_past(self.expiry_month, self.expiry_year, now)
+
+
+class PaymentMethod(TypedDict):
+    """As it is shown: without the reference."""
+
+    id: str
+    brand: str
+    last_four: str
+    expiry_month: int
+    expiry_year: int
+    default: bool
+    status: Literal["active", "expired"]
+    added_at: Timestamp
+
+
+class PaymentMethods(TypedDict):
+    payment_methods: list[PaymentMethod]
 
 
 class MethodNotFound(Rejection):
@@ -179,8 +197,7 @@ def method_id(customer_id: str, reference: str) -> str:
     return PREFIX + base64.b32encode(digest).decode().lower()
 
 
-def shown(method: Method, now: datetime) -> JsonObject:
-    """Without the reference."""
+def shown(method: Method, now: datetime) -> PaymentMethod:
     return {
         "id": method.id,
         "brand": method.brand,

@@ -10,7 +10,9 @@ from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from hashlib import blake2b
-from typing import Literal, cast
+from typing import Literal, TypedDict, cast
+
+from pydantic import TypeAdapter
 
 from core.bus import Bus
 from core.contracts import contract, contract_name, decode, encode
@@ -61,6 +63,22 @@ class DifferenceFound:
     moved_at: datetime
 
 
+@dataclass(frozen=True, slots=True)
+class PaymentDifference(DifferenceFound):
+    found_at: datetime
+
+
+class PaymentDifferences(TypedDict):
+    """Of money that moved on that day, UTC."""
+
+    day: str
+    differences: list[PaymentDifference]
+    continuation: str | None
+
+
+_recorded_differences = TypeAdapter(PaymentDifference)
+
+
 async def reconcile(
     documents: Documents, bus: Bus, gateway: PaymentGateway, now: datetime
 ) -> Sequence[DifferenceFound]:
@@ -100,14 +118,17 @@ async def compare(
     return differences
 
 
-async def read_differences(
-    documents: Documents, day: str, continuation: str | None
-) -> tuple[list[JsonObject], str | None]:
+async def read_differences(documents: Documents, day: str, continuation: str | None) -> PaymentDifferences:
     """Of money that moved on that day (UTC, `2027-01-15`), in pages. Raises BadDocumentRequest."""
     query = Query(partition=day, order_by="id", limit=100, continuation=continuation)
     page = await documents.query(CONTAINER, query)
-    shown = [{**cast(JsonObject, item["difference"]), "found_at": item["found_at"]} for item in page.items]
-    return shown, page.continuation
+    shown = [
+        _recorded_differences.validate_python(
+            {**cast(JsonObject, item["difference"]), "found_at": item["found_at"]}
+        )
+        for item in page.items
+    ]
+    return {"day": day, "differences": shown, "continuation": page.continuation}
 
 
 async def _by_key(movements: AsyncIterator[Movement]) -> dict[Key, Movement]:

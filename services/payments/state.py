@@ -27,13 +27,17 @@ from services.payments.messages import (
 REFUND_CAME_FIRST = "refunded"
 
 
+type PaymentStatus = Literal["none", "charging", "pending", "charged", "declined", "refunding", "refunded"]
+type PartStatus = Literal["wanted", "refunding", "refunded", "refused"]
+
+
 @dataclass(frozen=True, slots=True)
 class Part:
     """The refund of a part, for one return. `reason` is why it was refused."""
 
     return_id: str
     amount: int
-    status: Literal["wanted", "refunding", "refunded", "refused"]
+    status: PartStatus
     reason: PartRefusal | Literal[""] = ""
 
 
@@ -51,7 +55,7 @@ class Payment:
     reason: why the charge was declined.
     """
 
-    status: Literal["none", "charging", "pending", "charged", "declined", "refunding", "refunded"] = "none"
+    status: PaymentStatus = "none"
     order_id: str = ""
     amount: int = 0
     charged: int = 0

@@ -1,9 +1,36 @@
 """A payment as it is shown."""
 
+from typing import TypedDict
+
 from core.decider import Rejection, load
 from core.documents import Documents
-from core.json import JsonObject
 from services.payments.decider import PAYMENTS
+from services.payments.state import PartStatus, PaymentStatus
+
+
+class RefundView(TypedDict):
+    """Of a part, for a return."""
+
+    return_id: str
+    amount: int
+    status: PartStatus
+    reason: str
+
+
+class PaymentView(TypedDict):
+    """Amounts are in minor units. `action_url`: where the customer must go, while the charge waits for it."""
+
+    order_id: str
+    status: PaymentStatus
+    amount: int
+    charged: int
+    refunded: int
+    currency: str
+    payment_id: str
+    reason: str
+    action_url: str
+    refunds: list[RefundView]
+    version: int
 
 
 class PaymentNotFound(Rejection):
@@ -11,8 +38,8 @@ class PaymentNotFound(Rejection):
         super().__init__("payment_not_found", "there is no payment of this order")
 
 
-async def read_payment(documents: Documents, order_id: str) -> JsonObject:
-    """One point read. Amounts are in minor units. Raises PaymentNotFound."""
+async def read_payment(documents: Documents, order_id: str) -> PaymentView:
+    """One point read. Raises PaymentNotFound."""
     loaded = await load(documents, PAYMENTS, order_id)
     if not loaded.version:
         raise PaymentNotFound

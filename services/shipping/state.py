@@ -42,6 +42,9 @@ _FINALITY = {"delivered": 1, "returned_to_sender": 2}
 _STEPS = ("in_transit", "out_for_delivery", "exception")
 
 
+type ShipmentStatus = Literal["none", "creating", "created", "refused", "cancelling", "cancelled"]
+
+
 @dataclass(frozen=True, slots=True)
 class Doubt:
     """A carrier that was given up and may have the parcel after all.
@@ -82,7 +85,7 @@ class Shipment:
     attention: what people were told of, by reason and carrier: each once.
     """
 
-    status: Literal["none", "creating", "created", "refused", "cancelling", "cancelled"] = "none"
+    status: ShipmentStatus = "none"
     order_id: str = ""
     return_of: str = ""
     shipment_id: str = ""

@@ -1,11 +1,53 @@
 """A shipment as it is shown."""
 
+from typing import Literal, TypedDict
+
 from core.decider import RecordedEvent, Rejection, fold, history
 from core.documents import Documents
-from core.json import Json, JsonObject
+from core.json import Timestamp
 from services.shipping.decider import SHIPMENTS
 from services.shipping.events import ParcelTracked
-from services.shipping.state import Stray, order_of
+from services.shipping.messages import TrackingStatus
+from services.shipping.state import ShipmentStatus, Stray, order_of
+
+
+class NewsView(TypedDict):
+    """`at` as the carrier says."""
+
+    status: TrackingStatus
+    at: Timestamp
+    detail: str
+    recorded_at: Timestamp
+
+
+class StrayView(TypedDict):
+    carrier: str
+    shipment_id: str
+    tracking_number: str
+    cancelled: bool
+
+
+class ShipmentView(TypedDict):
+    """`tracking` is the status that counts, `news` all that the carrier said, in the order in which it came.
+
+    in_doubt, strays: carriers that may have the parcel too, and what they had (strays.py).
+    """
+
+    id: str
+    order_id: str
+    return_id: str
+    status: ShipmentStatus
+    carrier: str
+    service: str
+    shipment_id: str
+    tracking_number: str
+    reason: str
+    tracking: TrackingStatus | Literal[""]
+    tracked_at: Timestamp | None
+    news: list[NewsView]
+    in_doubt: list[str]
+    strays: list[StrayView]
+    version: int
 
 
 class ShipmentNotFound(Rejection):
@@ -13,17 +55,13 @@ class ShipmentNotFound(Rejection):
         super().__init__("shipment_not_found", "there is no shipment of this order or return")
 
 
-async def read_shipment(documents: Documents, parcel_id: str) -> JsonObject:
-    """By the order's id or the return's. One query. Raises ShipmentNotFound.
-
-    `tracking` is the status that counts, `news` all that the carrier said, in the order in which it came.
-    `in_doubt`, `strays`: carriers that may have the parcel too, and what they had (strays.py).
-    """
+async def read_shipment(documents: Documents, parcel_id: str) -> ShipmentView:
+    """By the order's id or the return's. One query. Raises ShipmentNotFound."""
     events = await history(documents, SHIPMENTS, parcel_id)
     if not events:
         raise ShipmentNotFound
     state = fold(SHIPMENTS, SHIPMENTS.initial, [event.data for event in events])
-    news: list[Json] = [_news(event, event.data) for event in events if isinstance(event.data, ParcelTracked)]
+    news = [_news(event, event.data) for event in events if isinstance(event.data, ParcelTracked)]
     return {
         "id": parcel_id,
         "order_id": order_of(state) or parcel_id,
@@ -43,7 +81,7 @@ async def read_shipment(documents: Documents, parcel_id: str) -> JsonObject:
     }
 
 
-def _stray(stray: Stray) -> Json:
+def _stray(stray: Stray) -> StrayView:
     return {
         "carrier": stray.carrier,
         "shipment_id": stray.shipment_id,
@@ -52,7 +90,7 @@ def _stray(stray: Stray) -> Json:
     }
 
 
-def _news(event: RecordedEvent, tracked: ParcelTracked) -> Json:
+def _news(event: RecordedEvent, tracked: ParcelTracked) -> NewsView:
     return {
         "status": tracked.status,
         "at": tracked.at.isoformat(),

@@ -1,4 +1,4 @@
-"""Calls the HTTP functions without a host."""
+"""Calls the HTTP functions without a host, and holds each answer against the OpenAPI document."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -18,11 +18,13 @@ from services.orders.list_projection import ORDER_LIST
 from services.orders.policy import Policy, ReturnPolicy
 from services.shipping.calls import Carriers
 from services.shipping.messages import Address
+from tests import declared_answers
 from tests.durable_client import FakeDurableClient
 from tests.fakes import FakeBus, FakeClock, FakeDocuments
 from tests.fakes_blobs import FakeBlobs
 from triggers.http import (
     audit,
+    every_route,
     health,
     inventory,
     inventory_imports,
@@ -84,7 +86,7 @@ class Api:
             operations.blueprint(self.orders, POLICY, (ORDER_LIST, STOCK_LEVELS)),
             returns.blueprint(self.orders, ReturnSagas(POLICY, RETURNS), 30 * 86400.0),
             audit.blueprint(self.documents, self.clock),
-            openapi.blueprint((*orders.ROUTES, *openapi.ROUTES)),
+            openapi.blueprint(every_route.ROUTES),
             health.blueprint(outside),
         ):
             app.register_functions(blueprint)
@@ -105,8 +107,10 @@ class Api:
         )
         handle = self._functions[function]
         if hasattr(handle, "client_function"):
-            return await handle.client_function(request, self.client)
-        return await handle(request)
+            response = await handle.client_function(request, self.client)
+        else:
+            response = await handle(request)
+        return as_declared(function, response)
 
     async def place(self, order: object = ORDER, key: str = "k-1") -> func.HttpResponse:
         return await self.call("place_order", order, headers={"idempotency-key": key})
@@ -114,6 +118,12 @@ class Api:
     async def placed(self) -> str:
         """The id of an order that was placed."""
         return content(await self.place())["id"]
+
+
+def as_declared(function: str, response: func.HttpResponse) -> func.HttpResponse:
+    headers = {**response.headers, "Content-Type": response.mimetype}
+    declared_answers.check(function, response.status_code, headers, response.get_body())
+    return response
 
 
 def content(response: func.HttpResponse) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""Calls the HTTP functions of notifications without a host."""
+"""Calls the HTTP functions of notifications without a host, as http_support does those of the others."""
 
 from functools import partial
 
@@ -11,6 +11,7 @@ from adapters.notifications.event_grid import read_events
 from adapters.notifications.outbox import read_outbox
 from tests.fakes import FakeBus, FakeClock, FakeDocuments
 from tests.notification_support import notifier
+from tests.unit.http_support import as_declared
 from triggers.http import notification_preferences, notification_templates, notifications
 
 SENDER = "shop@shop.example"
@@ -51,4 +52,4 @@ class NotificationApi:
         request = func.HttpRequest(
             "GET", "http://localhost/api", headers=headers, params=query, route_params=route, body=raw
         )
-        return await self._functions[function](request)
+        return as_declared(function, await self._functions[function](request))

@@ -6,21 +6,24 @@ import azure.functions as func
 from core.clock import Clock
 from core.documents import BadDocumentRequest, Documents
 from services.audit.ends import CHAINS
-from services.audit.trail import ALL, read_trail
+from services.audit.trail import ALL, AuditTrail, read_trail
+from triggers.http.answers import Answer
 from triggers.http.bodies import identifier, page_limit
-from triggers.http.problem import BadRequest, FieldError, answer, answering
-from triggers.http.routes import CONTINUATION, Route, limit, query
+from triggers.http.problem import BadRequest, FieldError, answering
+from triggers.http.routes import CONTINUATION, Route, limit, of_service, query
 
 MAX_ENTRIES = 1000
+TRAIL = Answer(AuditTrail)
 
-
-ROUTES = (
+ROUTES = of_service(
+    "audit",
     Route(
         "GET",
         "audit/{stream}",
         "get_audit_trail",
         "what was asked and what came of it, verified",
-        errors=(404,),
+        (TRAIL,),
+        (404,),
         parameters=(
             query("chain", "only that one", {"type": "string", "enum": [ALL, *CHAINS], "default": ALL}),
             limit(MAX_ENTRIES, 100),
@@ -48,7 +51,7 @@ async def _get(documents: Documents, clock: Clock, req: func.HttpRequest) -> fun
     limit = page_limit(req, MAX_ENTRIES, default=100)
     continuation = req.params.get("continuation") or None
     try:
-        return answer(await read_trail(documents, chain, stream, limit, continuation, clock.now()))
+        return TRAIL(await read_trail(documents, chain, stream, limit, continuation, clock.now()))
     except BadDocumentRequest as error:
         rule = "must be what the page before gave for the same trail"
         raise BadRequest([FieldError("continuation", rule)]) from error

@@ -1,15 +1,27 @@
 """For load balancers and start scripts, and for who wants to know which provider is not asked."""
 
 from collections.abc import Sequence
+from typing import Literal, TypedDict
 
 import azure.durable_functions as df
 import azure.functions as func
 
-from core.outside_policy import OutsidePolicy
-from triggers.http.problem import answer
-from triggers.http.routes import Route
+from core.outside_policy import OutsidePolicy, ProviderStatus
+from triggers.http.answers import Answer
+from triggers.http.routes import Route, of_service
 
-ROUTES = (Route("GET", "health", "get_health", "whether this instance serves", anonymous=True),)
+
+class Health(TypedDict):
+    status: Literal["ok"]
+    outside: list[ProviderStatus]
+
+
+SERVES = Answer(Health)
+
+ROUTES = of_service(
+    "system",
+    Route("GET", "health", "get_health", "whether this instance serves", (SERVES,), anonymous=True),
+)
 
 
 def blueprint(policies: Sequence[OutsidePolicy] = ()) -> df.Blueprint:
@@ -18,6 +30,6 @@ def blueprint(policies: Sequence[OutsidePolicy] = ()) -> df.Blueprint:
 
     @bp.route(route="health", methods=["GET"], auth_level=func.AuthLevel.ANONYMOUS)
     async def get_health(req: func.HttpRequest) -> func.HttpResponse:
-        return answer({"status": "ok", "outside": [policy.status() for policy in policies]})
+        return SERVES({"status": "ok", "outside": [policy.status() for policy in policies]})
 
     return bp

@@ -1,6 +1,5 @@
 """Stock as a person sets and sees it."""
 
-from dataclasses import asdict
 from typing import Annotated
 
 import azure.durable_functions as df
@@ -11,15 +10,16 @@ from core.audit import Asked, recording_refusals
 from core.clock import Clock
 from core.documents import BadDocumentRequest, Documents
 from core.read_model_places import Places
-from services.inventory.history import entry, read_history
+from services.inventory.history import LedgerEntry, LedgerPage, entry, read_history
 from services.inventory.low_stock import set_threshold
 from services.inventory.movements import Adjustment, Booking, Count, Receipt, book, set_on_hand
-from services.inventory.stock import MAX_ON_HAND, read_stock
-from services.inventory.stock_levels import list_levels
+from services.inventory.stock import MAX_ON_HAND, StockLevel, read_stock
+from services.inventory.stock_levels import StockLevels, list_levels
 from services.inventory.stock_projection import STOCK_LEVELS
+from triggers.http.answers import Answer
 from triggers.http.bodies import Body, Text, idempotency_key, page_limit, path_identifier, read_body
-from triggers.http.problem import BadRequest, FieldError, answer, answering
-from triggers.http.routes import CONTINUATION, IDEMPOTENCY_KEY, Route, limit, query
+from triggers.http.problem import BadRequest, FieldError, answering
+from triggers.http.routes import CONTINUATION, IDEMPOTENCY_KEY, Route, limit, of_service, query
 
 
 def _not_zero(value: int) -> int:
@@ -62,53 +62,80 @@ class SetThreshold(Body):
     margin: Annotated[int, Field(ge=1, le=MAX_ON_HAND)] = 1
 
 
-ROUTES = (
+class BookedMovement(LedgerEntry):
+    sku: str
+
+
+LEVELS = Answer(StockLevels)
+LEVEL = Answer(StockLevel)
+BOOKED = Answer(BookedMovement)
+LEDGER = Answer(LedgerPage)
+
+ROUTES = of_service(
+    "inventory",
     Route(
         "GET",
         "inventory",
         "list_inventory",
         "the stock levels by SKU",
+        (LEVELS,),
         parameters=(
             query("low", "those that run low", {"type": "boolean", "default": False}),
             limit(),
             CONTINUATION,
         ),
     ),
-    Route("PUT", "inventory/{sku}", "put_inventory", "set what is on hand", errors=(409,), body=SetOnHand),
-    Route("GET", "inventory/{sku}", "get_inventory", "the stock of a SKU", errors=(404,)),
+    Route(
+        "PUT",
+        "inventory/{sku}",
+        "put_inventory",
+        "set what is on hand",
+        (LEVEL,),
+        (409,),
+        body=SetOnHand,
+        example={"on_hand": 7, "reason": "one broke"},
+    ),
+    Route("GET", "inventory/{sku}", "get_inventory", "the stock of a SKU", (LEVEL,), (404,)),
     Route(
         "POST",
         "inventory/{sku}/receipts",
         "receive_inventory",
         "goods came in",
-        errors=(404, 409),
+        (BOOKED,),
+        (404, 409),
         parameters=(IDEMPOTENCY_KEY,),
         body=Receive,
+        example={"quantity": 5, "reference": "delivery note 12"},
     ),
     Route(
         "POST",
         "inventory/{sku}/adjustments",
         "adjust_inventory",
         "so many more or fewer",
-        errors=(404, 409),
+        (BOOKED,),
+        (404, 409),
         parameters=(IDEMPOTENCY_KEY,),
         body=Adjust,
+        example={"quantity": -1, "reason": "one broke"},
     ),
     Route(
         "POST",
         "inventory/{sku}/counts",
         "count_inventory",
         "a stock-take",
-        errors=(404, 409),
+        (BOOKED,),
+        (404, 409),
         parameters=(IDEMPOTENCY_KEY,),
         body=TakeStock,
+        example={"on_hand": 11, "reference": "stock-take of January"},
     ),
     Route(
         "GET",
         "inventory/{sku}/ledger",
         "get_inventory_ledger",
         "what changed the number on hand",
-        errors=(404,),
+        (LEDGER,),
+        (404,),
         parameters=(limit(), CONTINUATION),
     ),
     Route(
@@ -116,15 +143,18 @@ ROUTES = (
         "inventory/{sku}/threshold",
         "put_inventory_threshold",
         "when it counts as low",
-        errors=(404,),
+        (LEVEL,),
+        (404,),
         body=SetThreshold,
+        example={"threshold": 5, "margin": 2},
     ),
     Route(
         "DELETE",
         "inventory/{sku}/threshold",
         "delete_inventory_threshold",
         "it never counts as low",
-        errors=(404,),
+        (LEVEL,),
+        (404,),
     ),
 )
 
@@ -176,7 +206,7 @@ async def _put(documents: Documents, clock: Clock, req: func.HttpRequest) -> fun
     sku = path_identifier(req, "sku")
     body = read_body(req, SetOnHand)
     async with recording_refusals(documents, _asked(sku, SetOnHand), clock.now()):
-        return answer(asdict(await set_on_hand(documents, sku, body.on_hand, body.reason, clock.now())))
+        return LEVEL(await set_on_hand(documents, sku, body.on_hand, body.reason, clock.now()))
 
 
 def _asked(sku: str, model: type[Body]) -> Asked:
@@ -185,7 +215,7 @@ def _asked(sku: str, model: type[Body]) -> Asked:
 
 
 async def _get(documents: Documents, req: func.HttpRequest) -> func.HttpResponse:
-    return answer(asdict(await read_stock(documents, path_identifier(req, "sku"))))
+    return LEVEL(await read_stock(documents, path_identifier(req, "sku")))
 
 
 async def _book(
@@ -196,17 +226,17 @@ async def _book(
     key = idempotency_key(req)
     booking = read_body(req, model).booking()
     async with recording_refusals(documents, _asked(sku, model), clock.now()):
-        return answer({"sku": sku, **entry(await book(documents, sku, key, booking, clock.now()))})
+        return BOOKED({"sku": sku, **entry(await book(documents, sku, key, booking, clock.now()))})
 
 
 async def _set_threshold(documents: Documents, req: func.HttpRequest) -> func.HttpResponse:
     sku = path_identifier(req, "sku")
     body = read_body(req, SetThreshold)
-    return answer(asdict(await set_threshold(documents, sku, body.threshold, body.margin)))
+    return LEVEL(await set_threshold(documents, sku, body.threshold, body.margin))
 
 
 async def _delete_threshold(documents: Documents, req: func.HttpRequest) -> func.HttpResponse:
-    return answer(asdict(await set_threshold(documents, path_identifier(req, "sku"), None, 1)))
+    return LEVEL(await set_threshold(documents, path_identifier(req, "sku"), None, 1))
 
 
 async def _list(documents: Documents, places: Places, req: func.HttpRequest) -> func.HttpResponse:
@@ -219,7 +249,7 @@ async def _list(documents: Documents, places: Places, req: func.HttpRequest) -> 
         page = await list_levels(documents, low == "true", limit, _continuation(req), container)
     except BadDocumentRequest as error:
         raise _bad_continuation() from error
-    return answer(page)
+    return LEVELS(page)
 
 
 async def _ledger(documents: Documents, req: func.HttpRequest) -> func.HttpResponse:
@@ -229,7 +259,7 @@ async def _ledger(documents: Documents, req: func.HttpRequest) -> func.HttpRespo
         page = await read_history(documents, sku, limit, _continuation(req))
     except BadDocumentRequest as error:
         raise _bad_continuation() from error
-    return answer(page)
+    return LEDGER(page)
 
 
 def _continuation(req: func.HttpRequest) -> str | None:

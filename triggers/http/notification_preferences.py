@@ -2,8 +2,7 @@
 
 from datetime import time
 from html import escape
-from http import HTTPStatus
-from typing import Annotated, Self
+from typing import Annotated, Self, TypedDict
 
 import azure.durable_functions as df
 import azure.functions as func
@@ -12,15 +11,15 @@ from pydantic import AfterValidator, Field, StringConstraints, field_validator, 
 from core.clock import Clock
 from core.decider import Rejection
 from core.documents import Documents, PreconditionFailed
-from core.json import JsonObject
 from services.notifications import addresses, profile, unsubscribing
 from services.notifications.channels import CHANNELS, ChannelName
 from services.notifications.kinds import KINDS, of_customers
 from services.notifications.profile import DEFAULT_SWITCHES, Profile, PushSubscription, QuietHours, Switch
 from services.notifications.rendering import is_locale
+from triggers.http.answers import Answer, Page
 from triggers.http.bodies import Body, path_identifier, read_body
-from triggers.http.problem import answer, answering
-from triggers.http.routes import Parameter, Route
+from triggers.http.problem import answering
+from triggers.http.routes import Parameter, Route, of_service
 
 MAX_PUSH_SUBSCRIPTIONS = 10
 
@@ -121,27 +120,69 @@ class Preferences(Body):
         )
 
 
+class PushKeys(TypedDict):
+    p256dh: str
+    auth: str
+
+
+class PushView(TypedDict):
+    endpoint: str
+    keys: PushKeys
+
+
+class QuietView(TypedDict):
+    """HH:MM."""
+
+    start: str
+    end: str
+
+
+class PreferencesView(TypedDict):
+    """With the switch of every channel and kind. Without the id it can be put back."""
+
+    customer_id: str
+    locale: str
+    time_zone: str
+    email: str | None
+    phone: str | None
+    push: list[PushView]
+    quiet_hours: QuietView | None
+    channels: dict[ChannelName, dict[str, Switch]]
+
+
+SHOWN = Answer(PreferencesView, headers=("ETag",))
+PAGE = Page(("Cache-Control", "Content-Security-Policy", "Referrer-Policy"))
+
 ROUTE = "customers/{customer_id}/notification-preferences"
 TOKEN = Parameter("token", "path", "of the link", {"type": "string"}, required=True)
 
-ROUTES = (
-    Route("GET", ROUTE, "get_notification_preferences", "how a customer is told", errors=(404,)),
+ROUTES = of_service(
+    "notifications",
+    Route("GET", ROUTE, "get_notification_preferences", "how a customer is told", (SHOWN,), (404,)),
     Route(
         "PUT",
         ROUTE,
         "put_notification_preferences",
         "set how a customer is told",
-        errors=(412,),
+        (SHOWN,),
+        (412,),
         parameters=(Parameter("If-Match", "header", "the ETag of what was read"),),
         body=Preferences,
+        example={
+            "locale": "en",
+            "time_zone": "Europe/London",
+            "email": "ada@example.com",
+            "quiet_hours": {"start": "22:00", "end": "07:00"},
+            "channels": {"sms": {"order_shipped": "on"}},
+        },
     ),
     Route(
         "GET",
         "unsubscribe/{token}",
         "show_unsubscribe",
         "the page of an unsubscribe link",
+        (PAGE,),
         parameters=(TOKEN,),
-        html=True,
         anonymous=True,
     ),
     Route(
@@ -149,8 +190,8 @@ ROUTES = (
         "unsubscribe/{token}",
         "unsubscribe",
         "switch it off",
+        (PAGE,),
         parameters=(TOKEN,),
-        html=True,
         anonymous=True,
     ),
 )
@@ -183,7 +224,7 @@ async def _get(documents: Documents, req: func.HttpRequest) -> func.HttpResponse
     found = await profile.find(documents, path_identifier(req, "customer_id"))
     if found is None:
         raise PreferencesNotFound
-    return answer(shown(found[0]), ETag=found[1])
+    return SHOWN(shown(found[0]), {"ETag": found[1]})
 
 
 async def _put(documents: Documents, req: func.HttpRequest) -> func.HttpResponse:
@@ -193,11 +234,10 @@ async def _put(documents: Documents, req: func.HttpRequest) -> func.HttpResponse
         etag = await profile.save(documents, wanted, req.headers.get("If-Match"))
     except PreconditionFailed as error:
         raise PreferencesChanged from error
-    return answer(shown(wanted), ETag=etag)
+    return SHOWN(shown(wanted), {"ETag": etag})
 
 
-def shown(it: Profile) -> JsonObject:
-    """As it is set, with the switch of every channel and kind. Without the id it can be put back."""
+def shown(it: Profile) -> PreferencesView:
     quiet = it.quiet_hours
     return {
         "customer_id": it.customer_id,
@@ -250,4 +290,4 @@ def _page(body: str) -> func.HttpResponse:
         "Content-Security-Policy": "default-src 'none'; form-action 'self'",
         "Referrer-Policy": "no-referrer",
     }
-    return func.HttpResponse(html, status_code=HTTPStatus.OK, headers=headers, mimetype="text/html")
+    return PAGE(html, headers)

@@ -1,7 +1,6 @@
 """The templates of notifications: read, replaced, withdrawn, and tried out."""
 
-from dataclasses import asdict
-from typing import Annotated, cast
+from typing import Annotated, NotRequired, TypedDict, cast
 
 import azure.durable_functions as df
 import azure.functions as func
@@ -12,7 +11,7 @@ from core.decider import Rejection
 from core.documents import Documents
 from core.json import JsonObject
 from services.notifications.channels import CHANNELS, ChannelName
-from services.notifications.kinds import KINDS
+from services.notifications.kinds import KINDS, Audience
 from services.notifications.rendering import (
     COMMON,
     FILTERS,
@@ -31,9 +30,10 @@ from services.notifications.templates import (
     save,
     withdraw,
 )
+from triggers.http.answers import Answer
 from triggers.http.bodies import Body, read_body, whole_number
-from triggers.http.problem import BadRequest, FieldError, answer, answering
-from triggers.http.routes import Parameter, Route, query
+from triggers.http.problem import BadRequest, FieldError, answering
+from triggers.http.routes import Parameter, Route, of_service, query
 
 SAMPLE_URL = "https://shop.example/unsubscribe"
 MAX_VERSION = 999_999
@@ -64,6 +64,46 @@ class Preview(Body):
     parameters: Annotated[dict[str, Value], Field(default_factory=dict)]
 
 
+class KindView(TypedDict):
+    """`variables` are what a template of it may use; `sample` the parameters of an example."""
+
+    kind: str
+    audience: Audience
+    transactional: bool
+    variables: list[str]
+    sample: JsonObject
+
+
+class NotificationKinds(TypedDict):
+    """`channels` with the parts of a message that each has."""
+
+    kinds: list[KindView]
+    channels: dict[ChannelName, list[str]]
+    filters: list[str]
+
+
+class TemplateView(TypedDict):
+    """`version` is 0 for the one that comes with the app."""
+
+    kind: str
+    channel: ChannelName
+    locale: str
+    version: int
+    template: Template
+
+
+class RenderedMessage(TypedDict):
+    """The parts that the channel has."""
+
+    text: str
+    title: NotRequired[str]
+    html: NotRequired[str]
+
+
+LISTED = Answer(NotificationKinds)
+SHOWN = Answer(TemplateView)
+RENDERED = Answer(RenderedMessage)
+
 ROUTE = "notification-templates/{kind}/{channel}/{locale}"
 NAMED = (
     Parameter("kind", "path", "", {"type": "string", "enum": [*KINDS]}, required=True),
@@ -71,28 +111,42 @@ NAMED = (
     Parameter("locale", "path", "a language tag, as en or de-AT", {"type": "string"}, required=True),
 )
 
-ROUTES = (
-    Route("GET", "notification-templates", "list_notification_kinds", "what can be told of"),
+ROUTES = of_service(
+    "notifications",
+    Route("GET", "notification-templates", "list_notification_kinds", "what can be told of", (LISTED,)),
     Route(
         "GET",
         ROUTE,
         "get_notification_template",
         "the one that is in use",
-        errors=(404,),
+        (SHOWN,),
+        (404,),
         parameters=(*NAMED, query("version", "that one instead", {"type": "integer", "minimum": 0})),
     ),
     Route(
-        "PUT", ROUTE, "put_notification_template", "replace it", errors=(404,), parameters=NAMED, body=Sources
+        "PUT",
+        ROUTE,
+        "put_notification_template",
+        "replace it",
+        (SHOWN,),
+        (404,),
+        parameters=NAMED,
+        body=Sources,
+        example={"title": "Order {{ order_id }}", "text": "Your order {{ order_id }} is on its way."},
     ),
-    Route("DELETE", ROUTE, "withdraw_notification_template", "withdraw it", errors=(404,), parameters=NAMED),
+    Route(
+        "DELETE", ROUTE, "withdraw_notification_template", "withdraw it", (SHOWN,), (404,), parameters=NAMED
+    ),
     Route(
         "POST",
         f"{ROUTE}/preview",
         "preview_notification_template",
         "render it, and send nothing",
-        errors=(404,),
+        (RENDERED,),
+        (404,),
         parameters=NAMED,
         body=Preview,
+        example={"template": {"text": "Your order {{ order_id }} is on its way."}},
     ),
 )
 
@@ -125,7 +179,7 @@ def blueprint(documents: Documents, clock: Clock) -> df.Blueprint:
 
 async def _list() -> func.HttpResponse:
     """What can be told of, and what a template of it may use."""
-    kinds = [
+    kinds: list[KindView] = [
         {
             "kind": kind.name,
             "audience": kind.audience,
@@ -135,7 +189,8 @@ async def _list() -> func.HttpResponse:
         }
         for kind in KINDS.values()
     ]
-    return answer({"kinds": kinds, "channels": PARTS, "filters": sorted(FILTERS)})
+    channels = {channel: list(parts) for channel, parts in PARTS.items()}
+    return LISTED({"kinds": kinds, "channels": channels, "filters": sorted(FILTERS)})
 
 
 async def _get(documents: Documents, req: func.HttpRequest) -> func.HttpResponse:
@@ -143,18 +198,18 @@ async def _get(documents: Documents, req: func.HttpRequest) -> func.HttpResponse
     kind, channel, locale = _named(req)
     wanted = req.params.get("version")
     if wanted is None:
-        return answer(shown(await choose(documents, kind, channel, locale)))
+        return SHOWN(shown(await choose(documents, kind, channel, locale)))
     version = whole_number(wanted, 0, MAX_VERSION)
     if version is None:
         raise BadRequest([FieldError("version", "must be a whole number; 0 is the one of the app")])
-    return answer(shown(await read_version(documents, kind, channel, locale, version)))
+    return SHOWN(shown(await read_version(documents, kind, channel, locale, version)))
 
 
 async def _put(documents: Documents, clock: Clock, req: func.HttpRequest) -> func.HttpResponse:
     kind, channel, locale = _named(req)
     template = read_body(req, Sources).template()
     try:
-        return answer(shown(await save(documents, kind, channel, locale, template, clock.now())))
+        return SHOWN(shown(await save(documents, kind, channel, locale, template, clock.now())))
     except TemplateRefused as error:
         raise BadRequest([FieldError(fault.part, fault.rule) for fault in error.faults]) from error
 
@@ -163,7 +218,7 @@ async def _withdraw(documents: Documents, req: func.HttpRequest) -> func.HttpRes
     """Answers what is in use now."""
     kind, channel, locale = _named(req)
     await withdraw(documents, kind, channel, locale)
-    return answer(shown(await choose(documents, kind, channel, locale)))
+    return SHOWN(shown(await choose(documents, kind, channel, locale)))
 
 
 async def _preview(documents: Documents, req: func.HttpRequest) -> func.HttpResponse:
@@ -189,7 +244,8 @@ async def _preview(documents: Documents, req: func.HttpRequest) -> func.HttpResp
         )
     except CannotRender as error:
         raise BadRequest([FieldError("parameters", str(error))]) from error
-    return answer({part: getattr(rendered, part) for part in PARTS[channel]})
+    parts = {part: getattr(rendered, part) for part in PARTS[channel]}
+    return RENDERED(cast(RenderedMessage, parts))
 
 
 def _named(req: func.HttpRequest) -> tuple[str, ChannelName, str]:
@@ -204,6 +260,11 @@ def _named(req: func.HttpRequest) -> tuple[str, ChannelName, str]:
     return kind, cast("ChannelName", channel), locale
 
 
-def shown(chosen: Chosen) -> JsonObject:
-    found: JsonObject = asdict(chosen)
-    return found
+def shown(chosen: Chosen) -> TemplateView:
+    return {
+        "kind": chosen.kind,
+        "channel": chosen.channel,
+        "locale": chosen.locale,
+        "version": chosen.version,
+        "template": chosen.template,
+    }

@@ -4,6 +4,7 @@ import hmac
 import re
 from collections.abc import Awaitable, Callable, Sequence
 from http import HTTPStatus
+from typing import TypedDict
 
 import azure.durable_functions as df
 import azure.functions as func
@@ -11,13 +12,20 @@ import azure.functions as func
 from core.card_numbers import card_number_in
 from core.decider import Rejection
 from core.documents import BadDocumentRequest
-from core.json import JsonObject
 from services.notifications.reports import Posted, queue_report
 from services.notifications.telling import Notifier
-from services.notifications.views import NotificationNotFound, read_notification, read_notifications
+from services.notifications.views import (
+    NotificationList,
+    NotificationNotFound,
+    NotificationView,
+    OutboxMessage,
+    read_notification,
+    read_notifications,
+)
+from triggers.http.answers import Answer
 from triggers.http.bodies import MAX_BODY_BYTES, card_number_refused, query_identifier, whole_number
-from triggers.http.problem import BadRequest, FieldError, answer, answering
-from triggers.http.routes import IDENTIFIER, Parameter, Route, limit, query
+from triggers.http.problem import BadRequest, FieldError, answering
+from triggers.http.routes import CONTINUATION, IDENTIFIER, Parameter, Route, limit, of_service, query
 
 MAX_OUTBOX = 100
 MAX_PAGE = 100
@@ -27,7 +35,7 @@ MAX_STATUS_BYTES = 256 * 1024
 type ReadReports = Callable[[bytes], Posted]
 """Raises ValueError, which names the field."""
 
-type ReadOutbox = Callable[[int], Awaitable[Sequence[JsonObject]]]
+type ReadOutbox = Callable[[int], Awaitable[Sequence[OutboxMessage]]]
 """The newest messages, so many at most."""
 
 _ID = re.compile(r"[^/\\#?\x00-\x1f\x7f-\x9f]{1,250}")
@@ -43,17 +51,38 @@ class NoOutbox(Rejection):
         super().__init__("no_outbox", "there is an outbox only with ORDERFLOW_NOTIFICATION_CHANNELS=outbox")
 
 
+class ReportsTaken(TypedDict, total=False):
+    """How many reports; or what Event Grid asked, when it asks whether this is the right URL."""
+
+    taken: int
+    validationResponse: str
+
+
+class OutboxMessages(TypedDict):
+    """The newest first."""
+
+    items: list[OutboxMessage]
+
+
+LISTED = Answer(NotificationList)
+SHOWN = Answer(NotificationView)
+TAKEN = Answer(ReportsTaken)
+OUTBOX = Answer(OutboxMessages)
 KEY = query("key", "ORDERFLOW_DELIVERY_REPORT_KEY")
 
-ROUTES = (
+ROUTES = of_service(
+    "notifications",
     Route(
         "GET",
         "notifications",
         "list_notifications",
         "of an order or of a SKU",
+        (LISTED,),
         parameters=(
             query("order_id", "of this order", IDENTIFIER),
             query("sku", "of this SKU", IDENTIFIER),
+            limit(MAX_PAGE),
+            CONTINUATION,
         ),
     ),
     Route(
@@ -61,7 +90,8 @@ ROUTES = (
         "notifications/{id}",
         "get_notification",
         "one, with its attempts",
-        errors=(404,),
+        (SHOWN,),
+        (404,),
         parameters=(Parameter("id", "path", "", {**IDENTIFIER, "maxLength": 250}, required=True),),
     ),
     Route(
@@ -69,7 +99,8 @@ ROUTES = (
         "webhooks/notifications/event-grid",
         "take_delivery_reports",
         "for Event Grid, with its key",
-        errors=(403,),
+        (TAKEN,),
+        (403,),
         parameters=(KEY,),
         media="application/json",
         anonymous=True,
@@ -79,7 +110,8 @@ ROUTES = (
         "webhooks/notifications/delivery-status",
         "take_delivery_status",
         "for mail servers, with its key: a report as RFC 3464 has it",
-        errors=(403,),
+        (TAKEN,),
+        (403,),
         parameters=(KEY,),
         media="message/rfc822",
         anonymous=True,
@@ -89,7 +121,8 @@ ROUTES = (
         "development/outbox",
         "get_outbox",
         "what would have been sent",
-        errors=(404,),
+        (OUTBOX,),
+        (404,),
         parameters=(limit(MAX_OUTBOX),),
     ),
 )
@@ -146,14 +179,14 @@ async def _list(notifier: Notifier, req: func.HttpRequest) -> func.HttpResponse:
         )
     except BadDocumentRequest as error:
         raise BadRequest([FieldError("continuation", "must be what the page before gave")]) from error
-    return answer(page)
+    return LISTED(page)
 
 
 async def _get(notifier: Notifier, req: func.HttpRequest) -> func.HttpResponse:
     id = req.route_params.get("id", "")
     if _ID.fullmatch(id) is None:
         raise NotificationNotFound
-    return answer(await read_notification(notifier.documents, id))
+    return SHOWN(await read_notification(notifier.documents, id))
 
 
 async def _take(
@@ -177,20 +210,20 @@ async def _take(
         field, _, rule = str(error).partition(": ")
         raise BadRequest([FieldError(field, rule)]) from error
     if posted.validation_code:
-        return answer({"validationResponse": posted.validation_code})
+        return TAKEN({"validationResponse": posted.validation_code})
     for report in posted.reports:
         held = card_number_in({"report_id": report.report_id, "provider_id": report.provider_id})
         if held is not None:
             raise card_number_refused(held)
     for report in posted.reports:
         await queue_report(notifier, report)
-    return answer({"taken": len(posted.reports)})
+    return TAKEN({"taken": len(posted.reports)})
 
 
 async def _outbox(read_outbox: ReadOutbox | None, req: func.HttpRequest) -> func.HttpResponse:
     if read_outbox is None:
         raise NoOutbox
-    return answer({"items": list(await read_outbox(_limit(req, MAX_OUTBOX)))})
+    return OUTBOX({"items": list(await read_outbox(_limit(req, MAX_OUTBOX)))})
 
 
 def _limit(req: func.HttpRequest, most: int) -> int:

@@ -82,7 +82,7 @@ def document(routes: Sequence[Route]) -> JsonObject:
 def _schemas(routes: Sequence[Route]) -> tuple[Reference, JsonObject]:
     """A reference to the schema of each model, and the schemas."""
     bodies = [route.body for route in routes if route.body is not None]
-    answers = [each.model for route in routes for each in route.answers if not isinstance(each, int)]
+    answers = [each.model for route in routes for each in route.answers]
     wanted: list[tuple[type[object], JsonSchemaMode]] = [
         *((model, REQUEST) for model in dict.fromkeys(bodies)),
         *((model, ANSWER) for model in dict.fromkeys([Problem, *answers]) if model is not None),
@@ -135,17 +135,7 @@ def _parameter(parameter: Parameter) -> Json:
 
 
 def _responses(route: Route, references: Reference) -> JsonObject:
-    responses: JsonObject = {}
-    for each in route.answers:
-        if isinstance(each, int):
-            content: JsonObject = (
-                {"text/html": {}} if route.html else {"application/json": {"schema": {"type": "object"}}}
-            )
-            empty = each in (HTTPStatus.NO_CONTENT, HTTPStatus.FOUND, HTTPStatus.NOT_MODIFIED)
-            described: JsonObject = {"description": HTTPStatus(each).phrase}
-            responses[str(each)] = described if empty else {**described, "content": content}
-        else:
-            responses[str(each.status)] = _response(each, references)
+    responses: JsonObject = {str(each.status): _response(each, references) for each in route.answers}
     problem: JsonObject = {MEDIA: {"schema": references[Problem, ANSWER]}}
     for status in sorted({*route.errors, *_errors_of_all(route)}):
         error: JsonObject = {"description": HTTPStatus(status).phrase, "content": problem}

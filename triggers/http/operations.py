@@ -1,26 +1,27 @@
 """For operators. Not under `admin`: the Functions host keeps every route that begins so for itself."""
 
 from collections.abc import Sequence
-from dataclasses import asdict
 from datetime import UTC, datetime
 from http import HTTPStatus
+from typing import TypedDict
 
 import azure.durable_functions as df
 import azure.functions as func
 
 from core.decider import Rejection
 from core.documents import BadDocumentRequest
-from core.json import JsonObject
-from core.read_model_places import SEEN_BY_ALL_S, Move, go_on, where_is
-from core.read_models import ReadModel, rebuild
+from core.json import Timestamp
+from core.read_model_places import SEEN_BY_ALL_S, Move, Phase, go_on, where_is
+from core.read_models import Progress, ReadModel, rebuild
 from core.telemetry import root_traceparent
 from services.orders.handlers import Orders
 from services.orders.policy import OPERATOR_EVENT, Policy, start_input
 from services.orders.state import TERMINAL
-from services.orders.views import read_order
+from services.orders.views import OrderView, read_order
+from triggers.http.answers import Answer
 from triggers.http.bodies import path_identifier
-from triggers.http.problem import BadRequest, FieldError, answer, answering
-from triggers.http.routes import CONTINUATION, Route
+from triggers.http.problem import BadRequest, FieldError, answering
+from triggers.http.routes import CONTINUATION, Route, of_service
 from triggers.sagas import raise_event, start
 
 
@@ -34,13 +35,34 @@ class UnknownProjection(Rejection):
         super().__init__("unknown_projection", f"there is no such projection, only {', '.join(known)}")
 
 
-ROUTES = (
+class Projection(TypedDict):
+    """Where a read model is. `filling` is the container that is written beside the active one.
+
+    checked, written, broken: rows of the fill. after: before that time the next step does nothing.
+    """
+
+    name: str
+    phase: Phase
+    active: str
+    filling: str | None
+    checked: int
+    written: int
+    broken: int
+    after: Timestamp | None
+
+
+RETRIED = Answer(OrderView, HTTPStatus.ACCEPTED)
+REBUILT = Answer(Progress)
+PROJECTION = Answer(Projection)
+
+ROUTES = of_service(
+    "operations",
     Route(
         "POST",
         "operations/orders/{order_id}/retry",
         "retry_order",
         "try an undo that does not succeed again, now",
-        (202,),
+        (RETRIED,),
         (404, 409),
     ),
     Route(
@@ -48,7 +70,8 @@ ROUTES = (
         "operations/projections/{name}/rebuild",
         "rebuild_projection",
         "repair one page of a read model",
-        errors=(404,),
+        (REBUILT,),
+        (404,),
         parameters=(CONTINUATION,),
     ),
     Route(
@@ -56,9 +79,17 @@ ROUTES = (
         "operations/projections/{name}/replay",
         "replay_projection",
         "one step of making a read model anew in a fresh container",
-        errors=(404, 409),
+        (PROJECTION,),
+        (404, 409),
     ),
-    Route("GET", "operations/projections/{name}", "get_projection", "where a read model is", errors=(404,)),
+    Route(
+        "GET",
+        "operations/projections/{name}",
+        "get_projection",
+        "where a read model is",
+        (PROJECTION,),
+        (404,),
+    ),
 )
 
 
@@ -95,7 +126,7 @@ async def _retry(
         raise OrderEnded(order["status"])
     if not await raise_event(client, order_id, OPERATOR_EVENT, {}):
         await start(client, order_id, start_input(policy, root_traceparent(order_id)))
-    return answer(order, HTTPStatus.ACCEPTED)
+    return RETRIED(order)
 
 
 async def _rebuild(
@@ -107,7 +138,7 @@ async def _rebuild(
         progress = await rebuild(orders.documents, model, req.params.get("continuation") or None)
     except BadDocumentRequest as error:
         raise BadRequest([FieldError("continuation", "must be what the page before gave")]) from error
-    return answer(asdict(progress))
+    return REBUILT(progress)
 
 
 async def _replay(
@@ -115,18 +146,17 @@ async def _replay(
 ) -> func.HttpResponse:
     """One step of the way into a fresh container; the caller comes again until it is complete."""
     model = _named(read_models, req)
-    return answer(_report(model, await go_on(orders.documents, model, orders.clock.now().timestamp())))
+    return PROJECTION(_report(model, await go_on(orders.documents, model, orders.clock.now().timestamp())))
 
 
 async def _where(
     orders: Orders, read_models: Sequence[ReadModel], req: func.HttpRequest
 ) -> func.HttpResponse:
     model = _named(read_models, req)
-    return answer(_report(model, await where_is(orders.documents, model)))
+    return PROJECTION(_report(model, await where_is(orders.documents, model)))
 
 
-def _report(model: ReadModel, move: Move) -> JsonObject:
-    """`after` is the time before which the next step does nothing, while it must be waited for."""
+def _report(model: ReadModel, move: Move) -> Projection:
     waits = move.phase in {"announced", "switched"}
     return {
         "name": model.name,

@@ -16,7 +16,7 @@ from services.orders import handlers, views
 from services.orders.handlers import Orders
 from services.orders.list_projection import ORDER_LIST
 from services.orders.policy import CANCEL_EVENT, Policy, start_input
-from services.orders.state import CANCELLABLE, TERMINAL, Status
+from services.orders.state import CANCELLABLE, TERMINAL, OrderStatus
 from triggers.http.answers import Answer, Empty
 from triggers.http.bodies import (
     idempotency_key,
@@ -48,7 +48,7 @@ HISTORY_EVENTS = 1000
 
 FIRST_POLL_S = 0.05
 LONGEST_POLL_S = 0.5
-STATUSES = frozenset(get_args(Status.__value__)) - {"none", "shipping_created"}
+STATUSES = frozenset(get_args(OrderStatus.__value__)) - {"none", "shipping_created"}
 """What a client can see: `shipping_created` is in one batch with `completed`."""
 
 logger = logging.getLogger("orderflow.http.orders")

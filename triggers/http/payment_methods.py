@@ -12,9 +12,10 @@ from core.documents import Documents
 from services.payments import methods
 from services.payments.calls import Outside
 from services.payments.gateway import PaymentGateway
+from triggers.http.answers import Answer, Empty
 from triggers.http.bodies import Body, path_identifier, read_body
-from triggers.http.problem import answer, answering
-from triggers.http.routes import Route
+from triggers.http.problem import answering
+from triggers.http.routes import Route, of_service
 
 LIST = "customers/{customer_id}/payment-methods"
 ONE = LIST + "/{method_id}"
@@ -25,12 +26,27 @@ class AddMethod(Body):
     default: bool = False
 
 
-ROUTES = (
-    Route("POST", LIST, "add_payment_method", "keep a card by its token", (200, 201), (409,), body=AddMethod),
-    Route("GET", LIST, "list_payment_methods", "the cards that a customer keeps on file"),
-    Route("DELETE", ONE, "remove_payment_method", "forget a card", (204,), (404,)),
-    Route("POST", f"{ONE}/default", "set_default_payment_method", "use it by default", errors=(404,)),
-    Route("POST", f"{ONE}/expire", "expire_payment_method", "it is no longer valid", errors=(404,)),
+ADDED = Answer(methods.PaymentMethod, HTTPStatus.CREATED)
+SHOWN = Answer(methods.PaymentMethod)
+LISTED = Answer(methods.PaymentMethods)
+REMOVED = Empty(HTTPStatus.NO_CONTENT)
+
+ROUTES = of_service(
+    "payments",
+    Route(
+        "POST",
+        LIST,
+        "add_payment_method",
+        "keep a card by its token",
+        (ADDED, SHOWN),
+        (409,),
+        body=AddMethod,
+        example={"token": "tok_ok", "default": True},
+    ),
+    Route("GET", LIST, "list_payment_methods", "the cards that a customer keeps on file", (LISTED,)),
+    Route("DELETE", ONE, "remove_payment_method", "forget a card", (REMOVED,), (404,)),
+    Route("POST", f"{ONE}/default", "set_default_payment_method", "use it by default", (SHOWN,), (404,)),
+    Route("POST", f"{ONE}/expire", "expire_payment_method", "it is no longer valid", (SHOWN,), (404,)),
 )
 
 
@@ -68,27 +84,27 @@ async def _add(documents: Documents, outside: Outside, req: func.HttpRequest) ->
     card = await outside.gateway.keep(customer_id, body.token)
     now = outside.clock.now()
     method, new = await methods.add(documents, customer_id, card, body.default, now)
-    return answer(methods.shown(method, now), HTTPStatus.CREATED if new else HTTPStatus.OK)
+    return (ADDED if new else SHOWN)(methods.shown(method, now))
 
 
 async def _list(documents: Documents, clock: Clock, req: func.HttpRequest) -> func.HttpResponse:
     found = await methods.read_methods(documents, path_identifier(req, "customer_id"))
-    return answer({"payment_methods": [methods.shown(method, clock.now()) for method in found]})
+    return LISTED({"payment_methods": [methods.shown(method, clock.now()) for method in found]})
 
 
 async def _remove(documents: Documents, clock: Clock, req: func.HttpRequest) -> func.HttpResponse:
     customer_id, id = path_identifier(req, "customer_id"), path_identifier(req, "method_id")
     await methods.remove(documents, customer_id, id, clock.now())
-    return func.HttpResponse(status_code=HTTPStatus.NO_CONTENT)
+    return REMOVED()
 
 
 async def _set_default(documents: Documents, clock: Clock, req: func.HttpRequest) -> func.HttpResponse:
     customer_id, id = path_identifier(req, "customer_id"), path_identifier(req, "method_id")
     method = await methods.set_default(documents, customer_id, id, clock.now())
-    return answer(methods.shown(method, clock.now()))
+    return SHOWN(methods.shown(method, clock.now()))
 
 
 async def _expire(documents: Documents, clock: Clock, req: func.HttpRequest) -> func.HttpResponse:
     customer_id, id = path_identifier(req, "customer_id"), path_identifier(req, "method_id")
     method = await methods.expire(documents, customer_id, id, clock.now())
-    return answer(methods.shown(method, clock.now()))
+    return SHOWN(methods.shown(method, clock.now()))

@@ -18,12 +18,14 @@ from core.envelope import check_command, from_object, to_json, to_message
 from core.signatures import BadSignature
 from core.telemetry import log
 from services.payments.gateway import Notice, Webhooks
-from services.payments.reconciliation import read_differences
-from services.payments.views import read_payment
+from services.payments.reconciliation import PaymentDifferences, read_differences
+from services.payments.views import PaymentView, read_payment
 from services.payments.webhooks import check_charge
+from triggers.http.answers import Answer
 from triggers.http.bodies import MAX_BODY_BYTES, card_number_refused, path_identifier
-from triggers.http.problem import BadRequest, FieldError, answer, answering
-from triggers.http.routes import CONTINUATION, Route, query
+from triggers.http.problem import BadRequest, FieldError, answering
+from triggers.http.routes import CONTINUATION, Route, of_service, query
+from triggers.http.webhooks import ACCEPTED, IGNORED
 
 QUEUE = "payments"
 
@@ -35,13 +37,18 @@ class UnknownProvider(Rejection):
         super().__init__("unknown_provider", f"webhooks are taken from {provider} only")
 
 
-ROUTES = (
-    Route("GET", "payments/{order_id}", "get_payment", "what was charged and given back", errors=(404,)),
+SHOWN = Answer(PaymentView)
+DIFFERENCES = Answer(PaymentDifferences)
+
+ROUTES = of_service(
+    "payments",
+    Route("GET", "payments/{order_id}", "get_payment", "what was charged and given back", (SHOWN,), (404,)),
     Route(
         "GET",
         "operations/payments/differences",
         "list_payment_differences",
         "where gateway and payments disagree",
+        (DIFFERENCES,),
         parameters=(
             query("day", "when the money moved, UTC", {"type": "string", "format": "date"}),
             CONTINUATION,
@@ -52,7 +59,7 @@ ROUTES = (
         "webhooks/payments/{provider}",
         "take_payment_webhook",
         "for the payment gateway, signed",
-        (200, 202),
+        (ACCEPTED, IGNORED),
         (401, 404),
         media="application/json",
         anonymous=True,
@@ -80,7 +87,7 @@ def blueprint(documents: Documents, bus: Bus, clock: Clock, webhooks: Webhooks) 
 
 
 async def _get(documents: Documents, req: func.HttpRequest) -> func.HttpResponse:
-    return answer(await read_payment(documents, path_identifier(req, "order_id")))
+    return SHOWN(await read_payment(documents, path_identifier(req, "order_id")))
 
 
 async def _differences(documents: Documents, clock: Clock, req: func.HttpRequest) -> func.HttpResponse:
@@ -89,11 +96,11 @@ async def _differences(documents: Documents, clock: Clock, req: func.HttpRequest
     if not _is_day(day):
         raise BadRequest([FieldError("day", "must be a date, as 2027-01-15")])
     try:
-        shown, continuation = await read_differences(documents, day, req.params.get("continuation") or None)
+        found = await read_differences(documents, day, req.params.get("continuation") or None)
     except BadDocumentRequest as error:
         rule = "must be what the page before gave for the same day"
         raise BadRequest([FieldError("continuation", rule)]) from error
-    return answer({"day": day, "differences": shown, "continuation": continuation})
+    return DIFFERENCES(found)
 
 
 def _is_day(text: str) -> bool:
@@ -115,7 +122,7 @@ async def _take(bus: Bus, clock: Clock, webhooks: Webhooks, req: func.HttpReques
     try:
         notice = webhooks.read(body, headers, clock.now())
         if notice is None:
-            return answer({"status": "ignored"})
+            return IGNORED({"status": "ignored"})
         await _queue(bus, clock, webhooks, notice)
     except BadSignature as error:
         log(logger, logging.WARNING, "webhook refused", provider=webhooks.provider, reason=str(error))
@@ -123,7 +130,7 @@ async def _take(bus: Bus, clock: Clock, webhooks: Webhooks, req: func.HttpReques
     except InvalidContract as error:
         field, _, rule = str(error).partition(": ")
         raise BadRequest([FieldError(field, rule)]) from error
-    return answer({"status": "accepted"}, HTTPStatus.ACCEPTED)
+    return ACCEPTED({"status": "accepted"})
 
 
 async def _queue(bus: Bus, clock: Clock, webhooks: Webhooks, notice: Notice) -> None:

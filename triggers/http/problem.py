@@ -101,16 +101,6 @@ def problem(status: HTTPStatus, detail: str, errors: Sequence[FieldError] = ()) 
     return func.HttpResponse(orjson.dumps(body), status_code=status, headers=headers, mimetype=MEDIA)
 
 
-def answer(body: object, status: HTTPStatus = HTTPStatus.OK, **headers: str) -> func.HttpResponse:
-    """`headers` with underscores for hyphens."""
-    return func.HttpResponse(
-        orjson.dumps(body),
-        status_code=status,
-        headers={name.replace("_", "-"): value for name, value in headers.items()},
-        mimetype="application/json",
-    )
-
-
 async def answering(handle: Callable[[], Awaitable[func.HttpResponse]]) -> func.HttpResponse:
     """Run a handler, transient errors repeated, and turn what it raises on purpose into a problem.
 

@@ -46,14 +46,13 @@ class Route:
     path: str
     function: str
     summary: str
-    answers: tuple[Declared | int, ...] = (200,)
+    answers: tuple[Declared, ...]
     errors: tuple[int, ...] = ()
     parameters: tuple[Parameter, ...] = ()
     body: type[Body] | None = None
     body_required: bool = True
     media: str | None = None
     example: Json = None
-    html: bool = False
     anonymous: bool = False
     tag: str = ""
 

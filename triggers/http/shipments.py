@@ -22,13 +22,15 @@ from core.telemetry import log
 from services.shipping.calls import Carriers
 from services.shipping.carrier import Notice, Webhooks
 from services.shipping.label import FORMATS
-from services.shipping.labels import label_url
+from services.shipping.labels import LabelUrl, label_url
 from services.shipping.messages import Address
-from services.shipping.views import read_shipment
+from services.shipping.views import ShipmentView, read_shipment
 from services.shipping.webhooks import find_parcel, track_parcel
+from triggers.http.answers import Answer, Empty
 from triggers.http.bodies import MAX_BODY_BYTES, card_number_refused, path_identifier
-from triggers.http.problem import BadRequest, FieldError, answer, answering
-from triggers.http.routes import Route, query
+from triggers.http.problem import BadRequest, FieldError, answering
+from triggers.http.routes import Route, of_service, query
+from triggers.http.webhooks import ACCEPTED, IGNORED
 
 QUEUE = "shipping"
 
@@ -47,14 +49,19 @@ class UnknownParcel(Rejection):
         super().__init__("unknown_parcel", "there is no parcel with this shipment_id (yet)")
 
 
-ROUTES = (
-    Route("GET", "shipments/{parcel_id}", "get_shipment", "where a parcel is", errors=(404,)),
+SHOWN = Answer(ShipmentView)
+LABEL = Answer(LabelUrl)
+LABEL_THERE = Empty(HTTPStatus.FOUND, ("Location", "Cache-Control"))
+
+ROUTES = of_service(
+    "shipping",
+    Route("GET", "shipments/{parcel_id}", "get_shipment", "where a parcel is", (SHOWN,), (404,)),
     Route(
         "GET",
         "shipments/{parcel_id}/label",
         "get_shipment_label",
         "its label: where it is, as JSON or by a redirect",
-        (200, 302),
+        (LABEL, LABEL_THERE),
         (404, 409),
         parameters=(query("format", "of the label", {"type": "string", "enum": [*FORMATS]}),),
     ),
@@ -63,7 +70,7 @@ ROUTES = (
         "webhooks/shipping/{carrier}",
         "take_shipping_webhook",
         "for the carrier, signed",
-        (200, 202),
+        (ACCEPTED, IGNORED),
         (401, 404),
         media="application/json",
         anonymous=True,
@@ -100,7 +107,7 @@ def blueprint(
 
 
 async def _get(documents: Documents, req: func.HttpRequest) -> func.HttpResponse:
-    return answer(await read_shipment(documents, path_identifier(req, "parcel_id")))
+    return SHOWN(await read_shipment(documents, path_identifier(req, "parcel_id")))
 
 
 async def _label(
@@ -114,15 +121,8 @@ async def _label(
         raise BadRequest([FieldError("format", f"must be {' or '.join(FORMATS)}")])
     found = await label_url(documents, blobs, carriers, shop, parcel_id, format)
     if "application/json" in req.headers.get("Accept", ""):
-        return answer(
-            {
-                "url": found.url,
-                "content_type": found.content_type,
-                "expires_at": found.expires_at.isoformat(),
-            }
-        )
-    headers = {"Location": found.url, "Cache-Control": "no-store"}
-    return func.HttpResponse(status_code=HTTPStatus.FOUND, headers=headers)
+        return LABEL(found)
+    return LABEL_THERE({"Location": found.url, "Cache-Control": "no-store"})
 
 
 async def _take(
@@ -141,7 +141,7 @@ async def _take(
     try:
         notice = reader.read(body, headers, urlsplit(req.url).path, clock.now())
         if notice is None:
-            return answer({"status": "ignored"})
+            return IGNORED({"status": "ignored"})
         await _queue(documents, bus, clock, carrier, notice)
     except BadSignature as error:
         log(logger, logging.WARNING, "webhook refused", carrier=carrier, reason=str(error))
@@ -149,7 +149,7 @@ async def _take(
     except InvalidContract as error:
         field, _, rule = str(error).partition(": ")
         raise BadRequest([FieldError(field, rule)]) from error
-    return answer({"status": "accepted"}, HTTPStatus.ACCEPTED)
+    return ACCEPTED({"status": "accepted"})
 
 
 async def _queue(documents: Documents, bus: Bus, clock: Clock, carrier: str, notice: Notice) -> None:
