@@ -5,7 +5,7 @@ from typing import TypedDict
 from core.documents import Documents, Query, Where
 from core.json import Link, Timestamp
 from services.inventory.csv_rows import RowError
-from services.inventory.imports import CONTAINER, Status, error_of, find
+from services.inventory.imports import CONTAINER, ImportStatus, error_of, find
 
 SHOWN_ERRORS = 100
 
@@ -30,7 +30,7 @@ class ImportReport(TypedDict):
     """
 
     id: str
-    status: Status
+    status: ImportStatus
     rows: int
     booked: int
     failed: int

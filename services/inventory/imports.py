@@ -54,7 +54,7 @@ OVERDUE_AFTER = timedelta(minutes=5)
 
 RETENTION_S = 30 * 86400
 
-type Status = Literal["running", "completed", "stopped"]
+type ImportStatus = Literal["running", "completed", "stopped"]
 
 
 class UnknownImport(Rejection):
@@ -87,7 +87,7 @@ class Import:
         return self.next > len(self.ends)
 
     @property
-    def status(self) -> Status:
+    def status(self) -> ImportStatus:
         """`stopped`: its file is lost, and must be sent again."""
         if self.is_booked:
             return "completed"
