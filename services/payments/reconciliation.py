@@ -22,8 +22,9 @@ from core.envelope import to_message, wrap
 from core.json import JsonObject
 from core.telemetry import log
 from services.payments.decider import PAYMENTS
-from services.payments.gateway import Movement, PaymentGateway
+from services.payments.gateway import MoneyBack, Movement, PaymentGateway
 from services.payments.messages import Charged, PartRefunded, Refunded
+from services.payments.state import Payment
 
 CONTAINER = "payment-differences"
 TOPIC = "service-events"
@@ -44,12 +45,24 @@ logger = logging.getLogger("orderflow.payments.reconciliation")
 type Key = tuple[str, str, str, str]
 
 
+@dataclass(frozen=True, slots=True)
+class Sum:
+    """In minor units. Nothing has no currency."""
+
+    amount: int
+    currency: str
+
+
+NOTHING = Sum(0, "")
+
+
 @contract("payments.difference_found")
 @dataclass(frozen=True, slots=True)
 class DifferenceFound:
     """The gateway and the payment disagree on what moved. 0: that side knows of no such movement.
 
     part: the return, of a refund for one.
+    recorded_currency: the payment's, where it is not `currency`, which is then the gateway's.
     """
 
     difference_id: str
@@ -61,6 +74,7 @@ class DifferenceFound:
     recorded_amount: int
     currency: str
     moved_at: datetime
+    recorded_currency: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,7 +124,7 @@ async def compare(
     differences = []
     for key in sorted(theirs.keys() | ours.keys()):
         there, here = theirs.get(key), ours.get(key)
-        if there and here and (there.amount, there.currency) == (here.amount, here.currency):
+        if there and here and _sum(there) == _sum(here):
             continue
         difference = await _confirmed(documents, gateway, there, here)
         if difference is not None:
@@ -180,37 +194,50 @@ async def _confirmed(
     """None: both sides say the same, when they are asked for this payment alone."""
     movement = there or here
     assert movement is not None  # noqa: S101  (one of them has it)
-    recorded = await _recorded_amount(documents, movement)
-    payment_id = movement.payment_id or (await load(documents, PAYMENTS, movement.order_id)).state.payment_id
-    at_gateway = there.amount if there is not None else 0
-    if there is None and movement.about == "charge":
+    payment = (await load(documents, PAYMENTS, movement.order_id)).state
+    recorded = _recorded_sum(payment, movement)
+    payment_id = movement.payment_id or payment.payment_id
+    if there is not None:
+        at_gateway = _sum(there)
+    elif movement.about == "charge":
         charge = await gateway.find_charge(movement.order_id, payment_id)
-        at_gateway = charge.amount if isinstance(charge, Charged) else 0
-    elif there is None:
-        money = await gateway.find_refund(movement.order_id, payment_id, movement.part)
-        at_gateway = money.amount if money is not None else 0
+        at_gateway = _sum(charge) if isinstance(charge, Charged) else NOTHING
+    else:
+        at_gateway = _sum(await gateway.find_refund(movement.order_id, payment_id, movement.part))
     if at_gateway == recorded:
         return None
-    told = (movement.about, movement.order_id, payment_id, movement.part, str(at_gateway), str(recorded))
+    currency = at_gateway.currency or recorded.currency
+    recorded_currency = "" if recorded.currency == currency else recorded.currency
+    told = (
+        *(movement.about, movement.order_id, payment_id, movement.part),
+        *(str(at_gateway.amount), str(recorded.amount)),
+        *((currency, recorded_currency) if recorded_currency else ()),
+    )
     return DifferenceFound(
         difference_id=blake2b("\n".join(told).encode(), digest_size=12).hexdigest(),
         about=movement.about,
         order_id=movement.order_id,
         payment_id=payment_id,
         part=movement.part,
-        gateway_amount=at_gateway,
-        recorded_amount=recorded,
-        currency=movement.currency,
+        gateway_amount=at_gateway.amount,
+        recorded_amount=recorded.amount,
+        currency=currency,
         moved_at=movement.at,
+        recorded_currency=recorded_currency,
     )
 
 
-async def _recorded_amount(documents: Documents, movement: Movement) -> int:
-    state = (await load(documents, PAYMENTS, movement.order_id)).state
+def _sum(moved: Movement | Charged | MoneyBack | None) -> Sum:
+    return NOTHING if moved is None else Sum(moved.amount, moved.currency)
+
+
+def _recorded_sum(payment: Payment, movement: Movement) -> Sum:
     if movement.about == "charge":
-        return state.charged if movement.payment_id == state.payment_id else 0
-    refunded = {part.return_id: part.amount for part in state.parts if part.status == "refunded"}
-    return refunded.get(movement.part, 0) if movement.part else state.refunded - sum(refunded.values())
+        amount = payment.charged if movement.payment_id == payment.payment_id else 0
+    else:
+        parts = {part.return_id: part.amount for part in payment.parts if part.status == "refunded"}
+        amount = parts.get(movement.part, 0) if movement.part else payment.refunded - sum(parts.values())
+    return Sum(amount, payment.currency) if amount else NOTHING
 
 
 async def _report(documents: Documents, bus: Bus, difference: DifferenceFound, now: datetime) -> bool:
@@ -242,6 +269,8 @@ async def _report(documents: Documents, bus: Bus, difference: DifferenceFound, n
         part=difference.part,
         gateway_amount=difference.gateway_amount,
         recorded_amount=difference.recorded_amount,
+        currency=difference.currency,
+        recorded_currency=difference.recorded_currency or difference.currency,
     )
     id = f"{day}:{CONTAINER}:{difference.difference_id}"
     event = wrap(

@@ -104,6 +104,36 @@ async def test_a_difference_is_stored_told_and_logged_once(happens, differences,
     assert len(shop.told()) == len(found)
 
 
+async def test_the_same_amount_in_another_currency_is_a_difference():
+    shop = Shop()
+    await shop.handle("charge", "part-a")
+    await shop.overwrite(currency="EUR")
+    shown = [
+        (one.about, one.gateway_amount, one.recorded_amount, one.currency, one.recorded_currency)
+        for one in await shop.reconcile()
+    ]
+    assert shown == [("charge", 4200, 4200, "EUR", "GBP"), ("refund", 1200, 1200, "EUR", "GBP")]
+    assert len(shop.told()) == 2
+
+
+async def test_another_currency_is_found_too_where_each_side_has_it_in_another_window():
+    shop = Shop()
+    await shop.handle("charge")
+    before = START - timedelta(minutes=5)
+    await shop.overwrite(at=before.isoformat(), currency="EUR")
+    for since, until in ((before, START), (START, START + LATER)):
+        (found,) = await compare(shop.documents, shop.gateway, since, until)
+        assert (found.currency, found.recorded_currency) == ("EUR", "GBP")
+
+
+async def test_of_what_one_side_alone_has_there_is_one_currency():
+    shop = Shop()
+    await shop.handle("charge")
+    await lost(shop)
+    (found,) = await shop.reconcile()
+    assert (found.currency, found.recorded_currency) == ("GBP", "")
+
+
 async def test_what_is_young_is_left_for_the_next_run():
     shop = Shop()
     await shop.reconcile()
