@@ -18,7 +18,9 @@ class RefundView(TypedDict):
 
 
 class PaymentView(TypedDict):
-    """Amounts are in minor units. `action_url`: where the customer must go, while the charge waits for it."""
+    """Amounts are in minor units. While the charge waits: for what (`pending_reason`), and where the customer
+    must go, if that is it (`action_url`).
+    """
 
     order_id: str
     status: PaymentStatus
@@ -29,6 +31,7 @@ class PaymentView(TypedDict):
     payment_id: str
     reason: str
     action_url: str
+    pending_reason: str
     refunds: list[RefundView]
     version: int
 
