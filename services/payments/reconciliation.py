@@ -77,7 +77,7 @@ class DifferenceFound:
     recorded_currency: str = ""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class PaymentDifference(DifferenceFound):
     found_at: datetime
 
