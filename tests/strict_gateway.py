@@ -27,6 +27,9 @@ class StrictGateway(PaymentGateway):
     async def keep(self, customer_id: str, token: str) -> Card | None:
         return Card(token, "visa", "4242", 12, 2040)
 
+    async def forget(self, reference: str) -> None:
+        raise NotImplementedError("nobody removes a card in these tests")
+
     async def charge(
         self, key: str, order_id: str, amount: int, currency: str, method: str
     ) -> Charged | Declined | Pending:

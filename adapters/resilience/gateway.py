@@ -16,6 +16,9 @@ class ResilientGateway(PaymentGateway):
     async def keep(self, customer_id: str, token: str) -> Card | None:
         return await self.guard.call(lambda: self._gateway.keep(customer_id, token))
 
+    async def forget(self, reference: str) -> None:
+        await self.guard.call(lambda: self._gateway.forget(reference))
+
     async def charge(
         self, key: str, order_id: str, amount: int, currency: str, method: str
     ) -> Charged | Declined | Pending:

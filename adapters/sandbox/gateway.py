@@ -84,6 +84,9 @@ class SandboxGateway(PaymentGateway):
             return Card(token, brand, last_four, int(expiry[1]), int(expiry[2]))
         return Card(token, brand, last_four, 12, 2020 if token == "tok_expired" else 2040)  # noqa: S105
 
+    async def forget(self, reference: str) -> None:
+        """Tokens stand for no cards here, and are for everybody."""
+
     async def charge(
         self, key: str, order_id: str, amount: int, currency: str, method: str
     ) -> Charged | Declined | Pending:

@@ -47,6 +47,8 @@ class StripeGateway(PaymentGateway):
     async def keep(self, customer_id: str, token: str) -> Card | None:
         """A PaymentMethod is good for one charge, unless it is attached to a Customer, who is named in each.
 
+        One that another of the shop's customers keeps is none for this one.
+
         https://docs.stripe.com/payments/payment-methods#payment-methods-and-customers
         """
         key: Any = {"idempotency_key": f"{customer_id}:{token}:keep"}
@@ -54,7 +56,11 @@ class StripeGateway(PaymentGateway):
         try:
             method = (await _answer(self._client.payment_methods.retrieve_async(token))).to_dict()
             card, owner = method.get("card"), method.get("customer")
-            if card and not owner:
+            if card and owner:
+                known = _named(await _answer(self._client.customers.retrieve_async(owner)), "customer_id")
+                if known not in ("", customer_id):
+                    return None
+            elif card:
                 owner = (await _answer(self._client.customers.create_async(asked, key))).id
                 await _answer(self._client.payment_methods.attach_async(method["id"], {"customer": owner}))
         except (stripe.CardError, stripe.InvalidRequestError):
@@ -63,6 +69,19 @@ class StripeGateway(PaymentGateway):
             return None
         reference = f"{owner}{_OF}{method['id']}"
         return Card(reference, card["brand"], card["last4"], card["exp_month"], card["exp_year"])
+
+    async def forget(self, reference: str) -> None:
+        """Stripe refuses to detach what is not attached, and says so in no code of its own
+        (https://docs.stripe.com/api/payment_methods/detach): so it is asked to whom it is attached.
+        """
+        id = reference.rpartition(_OF)[2]
+        try:
+            await _answer(self._client.payment_methods.detach_async(id))
+        except stripe.InvalidRequestError as refused:
+            if refused.http_status == HTTPStatus.NOT_FOUND:
+                return
+            if (await _answer(self._client.payment_methods.retrieve_async(id))).to_dict().get("customer"):
+                raise
 
     async def charge(
         self, key: str, order_id: str, amount: int, currency: str, method: str
@@ -186,7 +205,7 @@ def _result(order_id: str, intent: stripe.PaymentIntent) -> Charged | Declined |
     return Pending(order_id, intent.id, reason, redirect.get("url") or "")
 
 
-def _named(told: stripe.PaymentIntent | stripe.Charge | stripe.Refund, name: str) -> str:
+def _named(told: stripe.PaymentIntent | stripe.Charge | stripe.Refund | stripe.Customer, name: str) -> str:
     """An entry of the metadata."""
     return str((told.to_dict().get("metadata") or {}).get(name, ""))
 

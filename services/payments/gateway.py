@@ -89,6 +89,10 @@ class PaymentGateway(Protocol):
         """
         ...
 
+    async def forget(self, reference: str) -> None:
+        """Keep that card no longer: nothing can be charged to it any more. A repeat does nothing."""
+        ...
+
     async def charge(
         self, key: str, order_id: str, amount: int, currency: str, method: str
     ) -> Charged | Declined | Pending: ...

@@ -17,7 +17,7 @@ from pydantic import TypeAdapter, ValidationError
 from core.decider import BrokenStream, Rejection
 from core.documents import DocumentConflict, DocumentNotFound, Documents, PreconditionFailed
 from core.json import JsonObject, Timestamp
-from services.payments.gateway import Card
+from services.payments.gateway import Card, PaymentGateway
 from services.payments.messages import Charge, Declined
 
 CONTAINER = "payment-methods"
@@ -159,8 +159,15 @@ async def expire(documents: Documents, customer_id: str, id: str, now: datetime)
     return _one(await _change(documents, customer_id, change), id)
 
 
-async def remove(documents: Documents, customer_id: str, id: str, now: datetime) -> None:
-    """Forgets the reference. Again, and it changes nothing."""
+async def remove(
+    documents: Documents, gateway: PaymentGateway, customer_id: str, id: str, now: datetime
+) -> None:
+    """At the gateway first, so that what could not be removed there is still listed. Again, and it changes
+    nothing. Raises OutsideUnavailable.
+    """
+    for method in await read_methods(documents, customer_id):
+        if method.id == id:
+            await gateway.forget(method.reference)
 
     def change(methods: Methods) -> Methods:
         default = any(method.default for method in methods if method.id == id)

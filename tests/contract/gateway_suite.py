@@ -57,6 +57,12 @@ class GatewaySuite(ABC):
             result = await gateway.charge(f"{named}:charge", named, 4200, "GBP", card.reference)
             assert isinstance(result, Charged)
 
+    async def test_a_card_is_forgotten_once_or_again(self, gateway: PaymentGateway) -> None:
+        card = await gateway.keep("cust-2", self.ok)
+        assert card is not None
+        for _ in range(2):
+            await gateway.forget(card.reference)
+
     async def test_what_is_no_card_is_not_kept(self, gateway: PaymentGateway) -> None:
         assert await gateway.keep("cust-1", self.unknown) is None
 

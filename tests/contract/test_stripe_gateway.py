@@ -74,6 +74,13 @@ async def post(address: str, /, **fields: str) -> dict[str, str]:
         return {} if answer.content_length == 0 else await answer.json()
 
 
+async def get(address: str) -> dict[str, str | None]:
+    headers = {"Authorization": f"Bearer {KEY}"}
+    async with aiohttp.ClientSession(headers=headers) as session, session.get(address) as answer:
+        assert answer.status == 200, await answer.text()
+        return await answer.json()
+
+
 async def payment_method(url: str, number: str) -> str:
     card = {"number": number, "exp_month": "12", "exp_year": "2030", "cvc": "123"}
     fields = {f"card[{name}]": value for name, value in card.items()}
@@ -103,6 +110,21 @@ class TestStripeGateway(GatewaySuite):
     ) -> None:
         result = await gateway.charge(f"{order}:charge", order, 4200, "GBP", "pm_none")
         assert isinstance(result, Declined)
+
+    async def test_a_card_that_is_forgotten_is_attached_to_nobody(self, gateway: PaymentGateway) -> None:
+        card = await gateway.keep("cust-1", self.action)
+        assert card is not None
+        owner, _, id = card.reference.partition(":")
+        address = f"{self.url}/v1/payment_methods/{id}"
+        assert (await get(address))["customer"] == owner
+        await gateway.forget(card.reference)
+        assert (await get(address))["customer"] is None
+
+    async def test_a_card_that_another_customer_keeps_is_none_for_this_one(
+        self, gateway: PaymentGateway
+    ) -> None:
+        assert await gateway.keep("cust-1", self.action) is not None
+        assert await gateway.keep("cust-2", self.action) is None
 
     @pytest.fixture
     async def webhooks(self, localstripe: str) -> AsyncIterator[asyncio.Queue[Notice | None]]:

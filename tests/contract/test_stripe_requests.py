@@ -111,6 +111,39 @@ async def test_a_charge_is_one_request_with_key_and_order(server: StandIn, gatew
     }
 
 
+NOT_ATTACHED = (400, error("invalid_request_error"))
+
+
+@pytest.mark.parametrize(
+    "answers",
+    [
+        [(200, {"id": "pm_1", "object": "payment_method", "customer": None})],
+        [NOT_ATTACHED, (200, {"id": "pm_1", "object": "payment_method", "customer": None})],
+        [(404, error("invalid_request_error", code="resource_missing"))],
+    ],
+    ids=["attached", "detached before", "unknown"],
+)
+async def test_a_card_is_detached_by_its_own_id_whether_or_not_it_still_was_attached(
+    server: StandIn, gateway: StripeGateway, answers: list[tuple[int, Any] | None]
+) -> None:
+    server.answers = answers
+    await gateway.forget("cus_1:pm_1")
+    assert server.requests[0][0] == "POST /v1/payment_methods/pm_1/detach"
+    assert server.answers == []
+
+
+async def test_a_card_that_stays_attached_is_not_said_to_be_forgotten(
+    server: StandIn, gateway: StripeGateway
+) -> None:
+    attached = {"id": "pm_1", "object": "payment_method", "customer": "cus_1"}
+    server.answers = [NOT_ATTACHED, (200, attached)]
+    with pytest.raises(stripe.InvalidRequestError):
+        await gateway.forget("cus_1:pm_1")
+    server.answers = [(503, error("api_error"))]
+    with pytest.raises(OutsideUnavailable):
+        await gateway.forget("cus_1:pm_1")
+
+
 async def test_a_currency_without_minor_units_is_counted_as_stripe_does(
     server: StandIn, gateway: StripeGateway
 ) -> None:

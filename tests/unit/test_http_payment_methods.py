@@ -5,6 +5,8 @@ from dataclasses import replace
 import orjson
 import pytest
 
+from core.outside_call import OutsideUnavailable
+from emulator.simulation import run_simulated
 from services.payments.handlers import handle_command
 from services.payments.messages import Charge
 from services.payments.methods import MOST
@@ -88,6 +90,30 @@ async def test_a_removed_method_is_gone_and_removing_it_again_changes_nothing():
         assert (await of(api, "remove_payment_method", id)).status_code == 204
     assert await listed(api) == []
     assert "tok_visa" not in repr(api.documents.items("payment-methods"))
+
+
+def test_a_method_that_the_gateway_cannot_forget_now_is_still_there_and_removed_later():
+    async def scenario() -> None:
+        api = Api()
+        id = await added(api, "tok_visa")
+        forgotten = []
+
+        async def down(reference: str) -> None:
+            raise OutsideUnavailable("down")
+
+        async def forget(reference: str) -> None:
+            forgotten.append(reference)
+
+        api.gateway.forget = down
+        assert (await of(api, "remove_payment_method", id)).status_code == 503
+        assert await listed(api) == [(id, True, "active")]
+        api.gateway.forget = forget
+        for _ in range(2):
+            assert (await of(api, "remove_payment_method", id)).status_code == 204
+        assert await listed(api) == []
+        assert forgotten == ["tok_visa"]
+
+    run_simulated(scenario())
 
 
 @pytest.mark.parametrize(

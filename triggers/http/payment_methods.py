@@ -65,7 +65,7 @@ def blueprint(documents: Documents, gateway: PaymentGateway, clock: Clock, timeo
 
     @bp.route(route=ONE, methods=["DELETE"])
     async def remove_payment_method(req: func.HttpRequest) -> func.HttpResponse:
-        return await answering(lambda: _remove(documents, clock, req))
+        return await answering(lambda: _remove(documents, outside, req))
 
     @bp.route(route=ONE + "/default", methods=["POST"])
     async def set_default_payment_method(req: func.HttpRequest) -> func.HttpResponse:
@@ -92,9 +92,9 @@ async def _list(documents: Documents, clock: Clock, req: func.HttpRequest) -> fu
     return LISTED({"payment_methods": [methods.shown(method, clock.now()) for method in found]})
 
 
-async def _remove(documents: Documents, clock: Clock, req: func.HttpRequest) -> func.HttpResponse:
+async def _remove(documents: Documents, outside: Outside, req: func.HttpRequest) -> func.HttpResponse:
     customer_id, id = path_identifier(req, "customer_id"), path_identifier(req, "method_id")
-    await methods.remove(documents, customer_id, id, clock.now())
+    await methods.remove(documents, outside.gateway, customer_id, id, outside.clock.now())
     return REMOVED()
 
 
