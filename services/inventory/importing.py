@@ -48,7 +48,7 @@ from services.inventory.imports import (
     send_chunk,
 )
 from services.inventory.messages import ImportChunk
-from services.inventory.movements import Booking, Count, Receipt, book, movement_id
+from services.inventory.movements import REFUSED, Booking, Count, Receipt, book, movement_id
 from services.inventory.reservation import timestamp
 
 AT_ONCE = 8
@@ -167,7 +167,9 @@ async def _book_row(documents: Documents, found: Import, row: Row, now: datetime
         refused: JsonObject = {
             "id": movement_id(key),
             "sku": row.sku,
-            "kind": "refused",
+            "kind": REFUSED,
+            "import_id": found.id,
+            "refused_at": now.isoformat(),
             "asked": {"type": type(booking).__name__.lower(), **asdict(booking)},
             "field": field,
             "rule": rule,
@@ -177,6 +179,6 @@ async def _book_row(documents: Documents, found: Import, row: Row, now: datetime
             outcome = (await documents.create(STOCK_CONTAINER, row.sku, refused)).item
         except DocumentConflict:
             outcome = (await documents.read(STOCK_CONTAINER, row.sku, movement_id(key))).item
-    if outcome["kind"] != "refused":
+    if outcome["kind"] != REFUSED:
         return None
     return RowError(row.number, cast(str, outcome["field"]), cast(str, outcome["rule"]))

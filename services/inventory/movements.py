@@ -34,6 +34,9 @@ from services.inventory.stock import (
 )
 
 STOCK_TAKE = "stock-take"
+MOVEMENT = "movement"
+REFUSED = "refused"
+"""Kind of the document that a movement of an import leaves which the rules refused."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,7 +108,7 @@ def movement_item(sku: str, number: int, quantity: int, reason: str | None, now:
     return {
         "id": f"movement:{number}",
         "sku": sku,
-        "kind": "movement",
+        "kind": MOVEMENT,
         "number": number,
         "movement": "receipt" if reason is None else "adjustment",
         "quantity": quantity,
@@ -180,6 +183,8 @@ def _reason(booking: Booking) -> str | None:
 
 def _check(stock: Figures, change: int) -> None:
     on_hand = stock.on_hand + change
+    if on_hand < 0:
+        raise BelowHeld("below_held", f"on_hand: must not go below 0, would be {on_hand}")
     if on_hand < stock.held:
         raise BelowHeld("below_held", f"on_hand: {on_hand} is below the {stock.held} that orders hold")
     if on_hand > MAX_ON_HAND:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from core.audit import Asked, recording_refusals
 from core.clock import Clock
-from core.decider import Cause, Loaded, Outcome, execute
+from core.decider import Cause, Loaded, Outcome, execute, load
 from core.documents import Documents
 from core.envelope import Envelope
 from services.orders.commands import (
@@ -50,29 +50,26 @@ async def place(orders: Orders, command: Place, traceparent: str) -> OrderOutcom
     """One request for a new order; no events when it was placed before. Raises IdempotencyKeyReused."""
     stream = command.order_id
     cause = _cause(stream, "place", traceparent, actor=f"customer:{command.customer_id}")
-    return await _execute(orders, stream, command, cause, bet_on_new=True)
+    return await _execute(orders, stream, command, cause, Loaded(ORDERS.initial))
 
 
 async def request_cancel(orders: Orders, stream: str, reason: str, traceparent: str) -> OrderOutcome:
     """Raises OrderNotFound, CannotCancel."""
-    cause = _cause(stream, "cancel", traceparent, actor="customer")
-    return await _execute(orders, stream, RequestCancel(reason), cause)
+    return await _by_customer(orders, stream, "cancel", RequestCancel(reason), traceparent)
 
 
 async def change_address(
     orders: Orders, stream: str, command: ChangeAddress, traceparent: str
 ) -> OrderOutcome:
     """Raises OrderNotFound, CannotChange, IsReplaced."""
-    cause = _cause(stream, "change_address", traceparent, actor="customer")
-    return await _execute(orders, stream, command, cause)
+    return await _by_customer(orders, stream, "change_address", command, traceparent)
 
 
 async def request_replacement(
     orders: Orders, stream: str, command: RequestReplacement, traceparent: str
 ) -> OrderOutcome:
     """Raises OrderNotFound, CannotChange, IsReplaced, IdempotencyKeyReused."""
-    cause = _cause(stream, "replace", traceparent, actor="customer")
-    return await _execute(orders, stream, command, cause)
+    return await _by_customer(orders, stream, "replace", command, traceparent)
 
 
 async def note_late_reply(orders: Orders, reply: Envelope) -> None:
@@ -84,24 +81,33 @@ async def note_late_reply(orders: Orders, reply: Envelope) -> None:
     await _execute(orders, reply.subject, NoteLateReply(reply.type, reply.id), cause)
 
 
+async def load_for_customer(orders: Orders, stream: str) -> tuple[Loaded[OrderState], str]:
+    """The order as it is, to decide on without another request, and its customer as the actor."""
+    loaded = await load(orders.documents, ORDERS, stream)
+    return loaded, f"customer:{loaded.state.customer_id}" if loaded.version else "customer"
+
+
+async def _by_customer(
+    orders: Orders, stream: str, what: str, command: OrderCommand, traceparent: str
+) -> OrderOutcome:
+    loaded, actor = await load_for_customer(orders, stream)
+    return await _execute(orders, stream, command, _cause(stream, what, traceparent, actor), loaded)
+
+
 def _cause(stream: str, what: str, traceparent: str, actor: str) -> Cause:
     return Cause(f"{stream}:orders.{what}", stream, f"{stream}:orders.{what}", traceparent, actor)
 
 
 async def _execute(
-    orders: Orders, stream: str, command: OrderCommand, cause: Cause, *, bet_on_new: bool = False
+    orders: Orders,
+    stream: str,
+    command: OrderCommand,
+    cause: Cause,
+    loaded: Loaded[OrderState] | None = None,
 ) -> OrderOutcome:
     now = orders.clock.now()
     async with recording_refusals(orders.documents, asked(stream, command, cause), now):
-        return await execute(
-            orders.documents,
-            ORDERS,
-            stream,
-            command,
-            cause,
-            now,
-            loaded=Loaded(ORDERS.initial) if bet_on_new else None,
-        )
+        return await execute(orders.documents, ORDERS, stream, command, cause, now, loaded=loaded)
 
 
 def asked(stream: str, command: OrderCommand, cause: Cause) -> Asked:

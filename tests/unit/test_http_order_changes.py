@@ -22,7 +22,10 @@ async def test_the_address_is_changed_at_once_and_named_in_the_history() -> None
         assert (response.status_code, response.headers["ETag"]) == (200, '"2"')
         assert content(response)["shipping_address"] == ELSEWHERE
     events = content(await api.call("get_order_history", route=route))["events"]
-    assert [event["type"] for event in events] == ["orders.created", "orders.address_changed"]
+    assert [(event["type"], event["actor"]) for event in events] == [
+        ("orders.created", "customer:c-1"),
+        ("orders.address_changed", "customer:c-1"),
+    ]
 
 
 async def test_an_address_is_read_as_strictly_as_in_an_order() -> None:

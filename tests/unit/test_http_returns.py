@@ -134,6 +134,12 @@ async def test_the_customer_cancels() -> None:
     api = ReturnApi()
     id = await api.requested()
     assert (await api.step("cancel_return_request", id)).status_code == 202
+    order = {"order_id": id.removesuffix("-r1")}
+    events = content(await api.call("get_order_history", route=order))["events"]
+    asked = {event["type"]: event["actor"] for event in events if "return" in event["type"]}
+    assert asked == dict.fromkeys(
+        ("orders.return_requested", "orders.return_approved", "orders.return_cancel_requested"), "customer:c-1"
+    )
     assert [(instance, event) for instance, event, _ in api.client.raised] == [(id, CANCEL_EVENT)]
 
 

@@ -17,7 +17,7 @@ from core.read_model_places import Places, written_to
 from core.resilience import retry_transient
 from services.inventory.figures import CONTAINER, Figures
 from services.inventory.low_stock import CROSSING, event_message, record_crossing, written_at
-from services.inventory.recording import record_movements
+from services.inventory.recording import RECORDED, record_movements
 from services.inventory.stock_projection import STOCK_LEVELS, project, read_figures
 from triggers.change_feed.feed import on_changes
 from triggers.change_feed.parking import POISON, Poison, park
@@ -56,7 +56,7 @@ async def project_changes(
                 stock = read_figures(change)
                 if stock.sku not in newest or newest[stock.sku][0].version < stock.version:
                     newest[stock.sku] = (stock, change)
-            elif kind == "movement":
+            elif kind in RECORDED:
                 movements[str(change.get("sku"))].append(change)
             elif kind == CROSSING:
                 news.append(event_message(change))
