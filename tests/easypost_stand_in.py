@@ -1,11 +1,13 @@
 """A server that speaks what the adapter needs of the API that https://docs.easypost.com documents."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from typing import Any
 
 from aiohttp import web
+
+from tests.misbehaving import Good, HttpServer
 
 KEY = "EZTKtest"
 RATES = (
@@ -15,19 +17,31 @@ RATES = (
 )
 
 
+HANDLER: web.RequestKey[Good] = web.RequestKey("handler")
+"""Who would have answered it well."""
+
+
 class StandIn:
-    """`misbehave` is what happens to the next requests whose path ends so: `429`, `500` and so on, `garbage`,
-    `lost` (done, and the connection closed), `silent` (done, and never answered).
+    """`misbehave` is what happens to the next requests whose path ends so, `then` to all others: a status of
+    HTTP with EasyPost's error, `lost` (done, and the connection closed), `silent` (done, and never answered),
+    or what an `HttpServer` does.
     """
 
     def __init__(self) -> None:
         self.shipments: dict[str, dict[str, Any]] = {}
         self.requests: list[str] = []
         self.misbehave: list[tuple[str, str]] = []
+        self.then = "well"
+        self.times: list[float] = []
+        self._any_server = HttpServer(lambda request: request[HANDLER](request))
         self.refuses_refunds = False
         self.hides_purchases = False
         self.never = asyncio.Event()
         self.url = ""
+
+    def end(self) -> None:
+        self.never.set()
+        self._any_server.end()
 
     def bought(self) -> list[dict[str, Any]]:
         return [one for one in self.shipments.values() if one["tracking_code"]]
@@ -45,20 +59,22 @@ class StandIn:
     @web.middleware
     async def _watched(self, request: web.Request, handler: Any) -> web.StreamResponse:
         self.requests.append(f"{request.method} {request.path.rpartition('/')[2]}")
+        self.times.append(asyncio.get_running_loop().time())
+        request[HANDLER] = handler
         if request.path.startswith("/v2") and request.headers.get("Authorization") != f"Bearer {KEY}":
             return _error(401, "APIKEY.INACTIVE")
         for index, (path, how) in enumerate(self.misbehave):
             if request.path.endswith(path):
                 del self.misbehave[index]
-                return await self._misbehaving(request, handler, how)
-        return await handler(request)
+                return await self._misbehaving(request, how)
+        return await self._misbehaving(request, self.then)
 
-    async def _misbehaving(self, request: web.Request, handler: Any, how: str) -> web.StreamResponse:
+    async def _misbehaving(self, request: web.Request, how: str) -> web.StreamResponse:
         if how.isdecimal():
-            return _error(int(how), "BAD")
-        if how == "garbage":
-            return web.Response(text="<html>")
-        await handler(request)
+            return _error(int(how), "BAD", {"Retry-After": "1"} if how == "429" else {})
+        if how not in ("lost", "silent"):
+            return await self._any_server.answer_as(how, request)
+        await request[HANDLER](request)
         if how == "silent":
             await self.never.wait()
         assert request.transport is not None
@@ -141,8 +157,9 @@ class StandIn:
         return web.Response(body=f"label {request.match_info['name']}".encode())
 
 
-def _error(status: int, code: str) -> web.Response:
-    return web.json_response({"error": {"code": code, "message": "m", "errors": []}}, status=status)
+def _error(status: int, code: str, headers: Mapping[str, str] | None = None) -> web.Response:
+    error = {"code": code, "message": "m", "errors": []}
+    return web.json_response({"error": error}, status=status, headers=headers)
 
 
 @asynccontextmanager
@@ -156,5 +173,5 @@ async def serving() -> AsyncIterator[StandIn]:
         stand_in.url = f"http://127.0.0.1:{runner.addresses[0][1]}"
         yield stand_in
     finally:
-        stand_in.never.set()
+        stand_in.end()
         await runner.cleanup()

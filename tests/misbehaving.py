@@ -32,11 +32,11 @@ class HttpServer:
         self.running += 1
         self.most = max(self.most, self.running)
         try:
-            return await self._answer(request, self.behaviour.pop(0) if self.behaviour else self.then)
+            return await self.answer_as(self.behaviour.pop(0) if self.behaviour else self.then, request)
         finally:
             self.running -= 1
 
-    async def _answer(self, request: web.Request, behaviour: str) -> web.StreamResponse:
+    async def answer_as(self, behaviour: str, request: web.Request) -> web.StreamResponse:
         transport = request.transport
         assert transport is not None
         match behaviour:

@@ -6,17 +6,15 @@ repeat finds the first, and no key of idempotency is needed. Within the shop's o
 are not made.
 """
 
-import asyncio
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from http import HTTPStatus
 from typing import Any, Final
 
 import aiohttp
-import easypost
 from easypost import errors
-from urllib3.exceptions import ConnectTimeoutError, NewConnectionError
 
 from adapters.easypost.news import news_of
+from adapters.easypost.requests import REFUSED, EasyPostRequests, Shipment
 from adapters.easypost.settings import EasyPostSettings
 from core.outside_call import OutcomeUnknown, OutsideUnavailable
 from services.shipping.carrier import Carrier, Parcel
@@ -29,16 +27,11 @@ API: Final = "https://api.easypost.com/v2"
 NAME: Final = "easypost"
 _REFUNDED: Final = ("submitted", "refunded")
 _BOUGHT_BEFORE: Final = "SHIPMENT.POSTAGE.EXISTS"
-_REFUSED: Final = (errors.InvalidRequestError, errors.BadRequestError, errors.PaymentError)
 MAX_LABEL_BYTES: Final = 5 * 1024 * 1024
 
 
-type Shipment = Mapping[str, Any]
-"""As EasyPost's API shows it."""
-
-
 class EasyPostCarrier(Carrier):
-    """`timeout_s` is how long one request may wait for its connection, and for each of its bytes.
+    """`timeout_s` is how long one request may take.
 
     Raises easypost.errors.UnauthorizedError and ForbiddenError for a key that EasyPost does not take.
     """
@@ -46,7 +39,7 @@ class EasyPostCarrier(Carrier):
     def __init__(
         self, settings: EasyPostSettings, shop: Address, timeout_s: float, *, api: str = API
     ) -> None:
-        self._client = easypost.EasyPostClient(settings.api_key, api_base=api, timeout=timeout_s)  # type: ignore[arg-type]
+        self._easypost = EasyPostRequests(settings.api_key, api, timeout_s)
         self._ounces = settings.ounces_per_piece
         self._shop = shop
         self._timeout_s = timeout_s
@@ -60,8 +53,10 @@ class EasyPostCarrier(Carrier):
         if parcel.address.country != self._shop.country:
             return []
         try:
-            return _offers(await self._asked(lambda: self._client.shipment.create(**self._asks(parcel))))
-        except _REFUSED:
+            return _offers(
+                await self._easypost.asked(lambda client: client.shipment.create(**self._asks(parcel)))
+            )
+        except REFUSED:
             return []
 
     async def create(self, key: str, parcel: Parcel, service: str) -> ShipmentCreated | ShipmentRefused:
@@ -69,7 +64,7 @@ class EasyPostCarrier(Carrier):
             shipment = await self._retrieved(parcel.parcel_id)
             if shipment is None:
                 asked = {**self._asks(parcel), "reference": parcel.parcel_id}
-                shipment = await self._done(lambda: self._client.shipment.create(**asked))
+                shipment = await self._easypost.done(lambda client: client.shipment.create(**asked))
             created = _created(parcel.parcel_id, shipment)
             if created is not None:
                 return created
@@ -80,8 +75,8 @@ class EasyPostCarrier(Carrier):
             if rate is None:
                 return ShipmentRefused(parcel.parcel_id, "service_not_offered")
             id, rate_id = shipment["id"], {"id": rate["id"]}
-            bought = await self._done(lambda: self._client.shipment.buy(id, rate=rate_id))
-        except _REFUSED as error:
+            bought = await self._easypost.done(lambda client: client.shipment.buy(id, rate=rate_id))
+        except REFUSED as error:
             if error.code == _BOUGHT_BEFORE:
                 raise OutcomeUnknown("easypost: the shipment is bought, and is not shown so yet") from error
             return ShipmentRefused(parcel.parcel_id, _code(error))
@@ -96,8 +91,8 @@ class EasyPostCarrier(Carrier):
 
     async def cancel(self, key: str, parcel_id: str, shipment_id: str) -> ShipmentCancelled:
         try:
-            shipment = await self._done(lambda: self._client.shipment.refund(shipment_id))
-        except _REFUSED as error:
+            shipment = await self._easypost.done(lambda client: client.shipment.refund(shipment_id))
+        except REFUSED as error:
             if await self.find_cancellation(parcel_id, shipment_id) is None:
                 # An undo has no failure: it is tried again until somebody has seen to it.
                 raise OutsideUnavailable(f"easypost refuses the refund: {_code(error)}") from error
@@ -117,8 +112,8 @@ class EasyPostCarrier(Carrier):
         return news_of(tracker.get("tracking_details") or ())
 
     async def label(self, parcel_id: str, shipment_id: str, format: LabelFormat) -> bytes | None:
-        shipment = await self._asked(
-            lambda: self._client.shipment.label(shipment_id, file_format=format.upper())
+        shipment = await self._easypost.asked(
+            lambda client: client.shipment.label(shipment_id, file_format=format.upper())
         )
         url = (shipment.get("postage_label") or {}).get(f"label_{format}_url")
         return await self._fetched(url) if url else None
@@ -134,41 +129,9 @@ class EasyPostCarrier(Carrier):
     async def _retrieved(self, id: str) -> Shipment | None:
         """By EasyPost's id, or by reference. None: there is none."""
         try:
-            return await self._asked(lambda: self._client.shipment.retrieve(id))
+            return await self._easypost.asked(lambda client: client.shipment.retrieve(id))
         except errors.NotFoundError:
             return None
-
-    async def _asked(self, request: Callable[[], easypost.models.Shipment]) -> Shipment:
-        """Of what changes nothing."""
-        return await self._answer(request, OutsideUnavailable)
-
-    async def _done(self, request: Callable[[], easypost.models.Shipment]) -> Shipment:
-        return await self._answer(request, OutcomeUnknown)
-
-    async def _answer(
-        self,
-        request: Callable[[], easypost.models.Shipment],
-        failed: type[OutsideUnavailable | OutcomeUnknown],
-    ) -> Shipment:
-        """The library blocks: its request runs in a thread. Raises `failed` when it cannot say what happened,
-        OutsideUnavailable when nothing did, and the library's errors for refusals.
-        """
-        try:
-            answered: Shipment = (await asyncio.to_thread(request)).to_dict()
-        except errors.RateLimitError as error:
-            raise OutsideUnavailable("easypost: RateLimitError") from error
-        except (
-            errors.TimeoutError,
-            errors.HttpError,
-            errors.JsonError,
-            errors.InternalServerError,
-            errors.GatewayTimeoutError,
-            errors.ServiceUnavailableError,
-            errors.UnknownApiError,
-        ) as error:
-            certain = OutsideUnavailable if _never_connected(error) else failed
-            raise certain(f"easypost: {type(error).__name__}") from error
-        return answered
 
     async def _fetched(self, url: str) -> bytes:
         limit = aiohttp.ClientTimeout(total=self._timeout_s)
@@ -213,10 +176,3 @@ def _created(parcel_id: str, shipment: Shipment) -> ShipmentCreated | None:
 def _code(error: errors.ApiError) -> str:
     """Never the message, which may repeat what was sent."""
     return str(error.code or "invalid_request")
-
-
-def _never_connected(error: errors.ApiError) -> bool:
-    """The library hides what `requests` raised, which hides what urllib3 raised."""
-    cause = error.__context__
-    reason = getattr(cause.args[0], "reason", None) if cause is not None and cause.args else None
-    return isinstance(reason, NewConnectionError | ConnectTimeoutError)

@@ -89,7 +89,7 @@ async def test_what_easypost_refuses_is_refused_with_its_code(carrier):
     assert await create(carrier, service="DHL Nothing") == ShipmentRefused("ord-1", "service_not_offered")
 
 
-@pytest.mark.parametrize("how", ["500", "502", "503", "504", "garbage", "lost"])
+@pytest.mark.parametrize("how", ["500", "502", "503", "504", "408", "html", "lost"])
 async def test_a_purchase_whose_answer_is_lost_is_of_unknown_outcome_and_the_repeat_finds_it(
     carrier, server, how
 ):
