@@ -44,6 +44,7 @@ from services.shipping.messages import Address
 from triggers.change_feed import audit as audit_changes
 from triggers.change_feed import inventory as stock_changes
 from triggers.change_feed import orders as order_changes
+from triggers.http import alerts as alerts_api
 from triggers.http import audit as audit_api
 from triggers.http import every_route, health, operations
 from triggers.http import inventory as inventory_api
@@ -176,6 +177,7 @@ for blueprint in (
         partial(read_delivery_status, told.email_sender, clock),
         partial(read_outbox, documents) if told.to_outbox else None,
     ),
+    alerts_api.blueprint(documents, clock),
     notification_messages.blueprint(notifier),
     order_changes.blueprint(documents, bus),
     stock_changes.blueprint(documents, bus),

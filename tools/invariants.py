@@ -13,9 +13,11 @@
 7  messages: accepted = completed + dead-lettered + expired + cancelled + still held, for every queue and
    subscription
 8  returns: each has ended or waits for people; what came back and was given back is what its inspection said;
-   a live label for each that was sent one, and for no cancelled one
+   a live label for each that was sent one, and for no cancelled one; an open alert while it needs attention
 9  audit: every event, and what became of each hold, is in the container `audit` with the hash that it was
    written with, and every chain there is as it was written (core/chain.py)
+10 notifications: an event is told once on each channel that is noted with it, and on another only when one
+   failed; no attempt follows one that did not fail
 """
 
 from collections import Counter
@@ -24,6 +26,8 @@ from dataclasses import dataclass
 
 from services.audit.verification import first_break
 from tools.evidence import Evidence, Item, OrderFacts, order_facts
+from tools.notification_facts import open_alerts
+from tools.notification_facts import violations as untold
 from tools.parcel_facts import booking_violations, live_bookings
 from tools.return_facts import pieces_by_return, refunds_by_return, return_facts, violations
 
@@ -59,9 +63,7 @@ type Found = Iterator[tuple[str, str]]
 def _orders_end(evidence: Evidence, orders: Orders) -> Found:
     for id in sorted(evidence.accepted - orders.keys()):
         yield id, "was accepted and has no events"
-    alerts = {
-        item["order_id"] for item in evidence.items("notifications", "alert") if item["status"] == "open"
-    }
+    alerts = open_alerts(evidence.items("notifications", "alert"), "order")
     for order in orders.values():
         for problem in order.problems:
             yield order.id, problem
@@ -294,6 +296,7 @@ def _returns(evidence: Evidence, orders: Orders) -> Found:
     moved = pieces_by_return(evidence.items("inventory", "return"))
     given_back = refunds_by_return(evidence.streams("payments"))
     live = live_bookings(evidence)
+    alerts = open_alerts(evidence.items("notifications", "alert"), "return")
     known: set[str] = set()
     for order_id, events in evidence.streams("orders").items():
         for facts in return_facts(order_id, events):
@@ -303,6 +306,7 @@ def _returns(evidence: Evidence, orders: Orders) -> Found:
                 moved=moved.get(facts.id, {}),
                 given_back=given_back[facts.id],
                 live_labels=live[facts.id],
+                alerted=facts.id in alerts,
                 faults_ended=evidence.faults_ended,
             ):
                 yield facts.id, text
@@ -314,6 +318,11 @@ def _messages(evidence: Evidence, _: Orders) -> Found:
     for path, account in sorted(evidence.messages.items()):
         if account.missing:
             yield path, f"{account.missing} messages are missing: {account}"
+
+
+def _notifications(evidence: Evidence, _: Orders) -> Found:
+    items, outbox = evidence.items("notifications"), evidence.items("outbox")
+    return untold(items, outbox, faults_ended=evidence.faults_ended)
 
 
 def _audit(evidence: Evidence, _: Orders) -> Found:
@@ -354,4 +363,5 @@ INVARIANTS: tuple[Callable[[Evidence, Orders], Found], ...] = (
     _messages,
     _returns,
     _audit,
+    _notifications,
 )

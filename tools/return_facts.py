@@ -16,6 +16,8 @@ RESTS = frozenset(
 )
 """A return at rest has ended, or waits for people: for an approval, a parcel, an inspection."""
 
+ENDED = frozenset({"completed", "settled", "rejected", "cancelled"})
+
 _OPEN = ("requested", "approved", "awaiting_parcel")
 _ATTENDED = (*_OPEN, "received", "inspected", "restocked", "cancelling")
 
@@ -105,12 +107,17 @@ def violations(
     moved: Mapping[str, tuple[int, int]],
     given_back: int,
     live_labels: int,
+    alerted: bool,
     faults_ended: bool,
 ) -> Iterator[str]:
     """Where what the services did of it is not what the order says. `moved` as `ReturnFacts.pieces`."""
     yield from facts.problems
     if facts.status not in RESTS and (faults_ended or not facts.attention):
         yield f"rests as {facts.status}"
+    if facts.attention and not alerted:
+        yield "needs attention and there is no open alert"
+    if alerted and facts.status in ENDED:
+        yield f"is {facts.status} and has an open alert"
     if facts.status == "completed":
         if moved != facts.pieces:
             yield f"took back {dict(moved)}, the inspection says {dict(facts.pieces)}"

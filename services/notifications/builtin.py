@@ -94,6 +94,13 @@ _EN: Mapping[str, tuple[str, str]] = {
         "which is cancelled.{% endif %}"
         "{% if return_id %} It belongs to the return {{ return_id }}.{% endif %}",
     ),
+    "payment_difference": (
+        "Gateway and payment of {{ order_id }} differ",
+        "The gateway knows of {{ gateway_amount|money(currency) }} as {{ about }} of order {{ order_id }}"
+        "{% if part %}, for the return {{ part }}{% endif %}, the payment of "
+        "{{ recorded_amount|money(recorded_currency or currency) }} ({{ payment_id }}). "
+        "Nothing mends that by itself.",
+    ),
     "order_needs_attention": (
         "Order {{ order_id }} needs attention",
         "The undo of {{ step }} of order {{ order_id }} had no answer after {{ attempts }} attempts. "

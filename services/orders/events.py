@@ -273,5 +273,6 @@ PUBLISHED = frozenset(
         r.ReturnCompleted,
         r.ReturnCancelled,
         r.ReturnNeedsAttention,
+        r.ReturnSettled,
     )
 )

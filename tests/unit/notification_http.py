@@ -12,7 +12,7 @@ from adapters.notifications.outbox import read_outbox
 from tests.fakes import FakeBus, FakeClock, FakeDocuments
 from tests.notification_support import notifier
 from tests.unit.http_support import as_declared
-from triggers.http import notification_preferences, notification_templates, notifications
+from triggers.http import alerts, notification_preferences, notification_templates, notifications
 
 SENDER = "shop@shop.example"
 REPORT_KEY = "r" * 32
@@ -28,6 +28,7 @@ class NotificationApi:
         for blueprint in (
             notification_preferences.blueprint(self.documents, self.clock, self.to.unsubscribe_key),
             notification_templates.blueprint(self.documents, self.clock),
+            alerts.blueprint(self.documents, self.clock),
             notifications.blueprint(
                 self.to,
                 report_key,

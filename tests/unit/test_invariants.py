@@ -381,7 +381,8 @@ def test_a_lost_or_made_up_message_is_reported(completed: int) -> None:
 
 
 def test_every_invariant_has_evidence_against_it() -> None:
-    assert {invariant for invariant, _, _ in FALSIFIED.values()} | {7} == set(range(1, len(INVARIANTS) + 1))
+    found = {invariant for invariant, _, _ in FALSIFIED.values()} | {7, 10}  # in test_notification_facts.py
+    assert found == set(range(1, len(INVARIANTS) + 1))
 
 
 def test_a_late_reply_changes_nothing_of_an_order() -> None:

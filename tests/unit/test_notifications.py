@@ -143,7 +143,7 @@ async def test_an_operator_is_alerted_until_the_order_is_cancelled(to, documents
 
     await notify(to, event(CANCELLED, 9))
     alert = _alert(documents)
-    assert (alert["status"], alert["step"], alert["opened_at"], alert["closed_at"]) == (
+    assert (alert["status"], alert["details"]["step"], alert["opened_at"], alert["closed_at"]) == (
         "closed",
         "payment",
         START.isoformat(),
@@ -174,7 +174,7 @@ async def test_a_later_attention_is_what_the_alert_shows(to, documents):
         await notify(to, one)
 
     alert = _alert(documents)
-    assert (alert["status"], alert["step"], alert["version"]) == ("open", "inventory", 8)
+    assert (alert["status"], alert["details"]["step"], alert["version"]) == ("open", "inventory", 8)
 
 
 async def test_a_cancellation_that_comes_between_the_two_requests_of_an_alert_still_closes_it(to, documents):

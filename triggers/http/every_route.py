@@ -1,6 +1,7 @@
 """All routes of the app, for its OpenAPI document."""
 
 from triggers.http import (
+    alerts,
     audit,
     health,
     inventory,
@@ -30,6 +31,7 @@ ROUTES = (
     *notifications.ROUTES,
     *notification_preferences.ROUTES,
     *notification_templates.ROUTES,
+    *alerts.ROUTES,
     *audit.ROUTES,
     *operations.ROUTES,
     *health.ROUTES,

@@ -43,6 +43,8 @@ STATUS = {
     "unknown_kind": HTTPStatus.NOT_FOUND,
     "notification_not_found": HTTPStatus.NOT_FOUND,
     "no_outbox": HTTPStatus.NOT_FOUND,
+    "alert_not_found": HTTPStatus.NOT_FOUND,
+    "alert_closes_itself": HTTPStatus.CONFLICT,
     "report_not_trusted": HTTPStatus.FORBIDDEN,
     "cannot_cancel": HTTPStatus.CONFLICT,
     "cannot_change": HTTPStatus.CONFLICT,

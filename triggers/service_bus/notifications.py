@@ -24,13 +24,16 @@ from services.orders.events import (
 from services.orders.return_events import (
     ReturnApproved,
     ReturnCancelled,
+    ReturnCompleted,
     ReturnLabelCreated,
     ReturnNeedsAttention,
     ReturnRefunded,
     ReturnRejected,
+    ReturnSettled,
 )
 from services.orders.state import REPLACED
 from services.orders.views import read_order
+from services.payments.reconciliation import DifferenceFound
 from services.shipping.events import DeliveryException, OutForDelivery, ParcelNeedsAttention
 from triggers.service_bus.receiving import receive
 
@@ -58,10 +61,14 @@ KIND_OF_SERVICES: Mapping[type, str] = {
     OutForDelivery: "order_out_for_delivery",
     DeliveryException: "order_delivery_exception",
     ParcelNeedsAttention: "parcel_needs_attention",
+    DifferenceFound: "payment_difference",
 }
 """And of one of `service-events`."""
 
-TOLD = frozenset(map(contract_name, KIND_OF))
+ENDS_OF_ALERTS = (ReturnCompleted, ReturnSettled)
+"""Of which nobody is told."""
+
+TOLD = frozenset(map(contract_name, (*KIND_OF, *ENDS_OF_ALERTS)))
 TOLD_OF_SERVICES = frozenset(map(contract_name, KIND_OF_SERVICES))
 
 
@@ -108,10 +115,10 @@ async def notify(notifier: Notifier, event: Envelope) -> None:
     """Raises InvalidContract for an event of which nobody is told."""
     cls = type(event.data)
     kind = KIND_OF.get(cls) or KIND_OF_SERVICES.get(cls)
-    if kind is None:
+    if kind is None and cls not in ENDS_OF_ALERTS:
         raise InvalidContract(f"type: nobody is told of {event.type!r}")
     await _alert(notifier, event)
-    if not notifier.channels or not _concerns_anybody(event.data):
+    if kind is None or not notifier.channels or not _concerns_anybody(event.data):
         return
     fields = encode(event.data)
     if isinstance(event.data, OrderCancelled):
@@ -125,20 +132,45 @@ async def notify(notifier: Notifier, event: Envelope) -> None:
 
 
 async def _alert(notifier: Notifier, event: Envelope) -> None:
-    """Open or close the alert of the order."""
-    documents, now = notifier.documents, notifier.clock.now()
+    """Open or close what an operator must look at."""
     match event.data:
-        case OrderCancelled(order_id=order_id):
-            await alerts.close(documents, order_id=order_id, version=_version(event), now=now)
-        case NeedsAttention(order_id, step, attempts):
-            await alerts.open_for(
-                documents,
-                order_id=order_id,
-                step=step,
-                attempts=attempts,
-                version=_version(event),
-                now=now,
-            )
+        case OrderCancelled():
+            await _close(notifier, event, "order")
+        case NeedsAttention():
+            await _open(notifier, event, "order", version=_version(event))
+        case ReturnCompleted(return_id=id) | ReturnCancelled(return_id=id) | ReturnSettled(return_id=id):
+            await _close(notifier, event, "return", id)
+        case ReturnNeedsAttention(return_id=id):
+            await _open(notifier, event, "return", id, version=_version(event))
+        case ParcelNeedsAttention():
+            await _open(notifier, event, "parcel", event.id)
+        case DifferenceFound():
+            await _open(notifier, event, "money", event.id)
+
+
+async def _open(
+    notifier: Notifier, event: Envelope, about: alerts.About, key: str = "", version: int = 0
+) -> None:
+    await alerts.open_for(
+        notifier.documents,
+        order_id=event.subject,
+        about=about,
+        key=key,
+        details={name: value for name, value in encode(event.data).items() if name != "order_id"},
+        version=version,
+        now=notifier.clock.now(),
+    )
+
+
+async def _close(notifier: Notifier, event: Envelope, about: alerts.About, key: str = "") -> None:
+    await alerts.close(
+        notifier.documents,
+        order_id=event.subject,
+        about=about,
+        key=key,
+        version=_version(event),
+        now=notifier.clock.now(),
+    )
 
 
 def _concerns_anybody(data: object) -> bool:
