@@ -37,11 +37,12 @@ class ChangeAddress:
 
 @dataclass(frozen=True, slots=True)
 class RequestReplacement:
-    """`replacement_id` is made of the order's id and the client's key."""
+    """`replacement_id` is made of the order's id and the client's key. No `payment_method`: the order's."""
 
     replacement_id: str
     lines: tuple[OrderLine, ...]
     request_digest: str
+    payment_method: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -137,7 +137,13 @@ def _request_replacement(state: OrderState, command: c.RequestReplacement) -> Se
     if state.status not in CANCELLABLE or state.cancel_requested:
         raise CannotChange(state)
     return (
-        e.ReplacementRequested(state.order_id, command.replacement_id, command.lines, command.request_digest),
+        e.ReplacementRequested(
+            state.order_id,
+            command.replacement_id,
+            command.lines,
+            command.request_digest,
+            command.payment_method,
+        ),
     )
 
 
@@ -246,5 +252,5 @@ def _sold(state: OrderState) -> returns.Sold:
 
 
 ORDERS: Decider[OrderState, c.OrderCommand, e.OrderEvent] = Decider(
-    container="orders", state=OrderState, initial=OrderState(), decide=decide, evolve=evolve, schema=5
+    container="orders", state=OrderState, initial=OrderState(), decide=decide, evolve=evolve, schema=6
 )

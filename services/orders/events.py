@@ -144,17 +144,24 @@ class AddressChanged:
     shipping_address: ShippingAddress
 
 
-@contract("orders.replacement_requested")
+@contract("orders.replacement_requested", 2)
 @dataclass(frozen=True, slots=True)
 class ReplacementRequested:
     """By the customer, before shipping was requested: he wants these lines instead. The saga cancels this
-    order and puts `replacement_id` in its place.
+    order and puts `replacement_id` in its place. `payment_method` is empty when it is to be paid as this one;
+    version 1 always was.
     """
 
     order_id: str
     replacement_id: str
     lines: tuple[OrderLine, ...]
     request_digest: str
+    payment_method: str
+
+
+@upcaster("orders.replacement_requested", 1)
+def _paid_as_before(data: JsonObject) -> JsonObject:
+    return {**data, "payment_method": ""}
 
 
 @contract("orders.cancel_requested")

@@ -149,7 +149,8 @@ async def cancel_order(ports: Ports, work: Work) -> Cancelled:
 
 
 async def _place_replacement(ports: Ports, work: Work, state: OrderState) -> None:
-    """All as it was ordered, and the address as it is now, but for the lines."""
+    """All as it was ordered, and the address as it is now, but for the lines, and for how it is paid if the
+    customer said so."""
     if state.shipping_address is None:
         raise ValueError(f"order {state.order_id!r} has no shipping address")
     order_id = state.replaced_by
@@ -159,7 +160,7 @@ async def _place_replacement(ports: Ports, work: Work, state: OrderState) -> Non
         currency=state.currency,
         lines=state.replacement_lines,
         shipping_address=state.shipping_address,
-        payment_method=state.payment_method,
+        payment_method=state.replacement_payment_method or state.payment_method,
         delivery=state.delivery,
         request_digest=state.replacement_digest,
         replaces=state.order_id,

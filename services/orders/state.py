@@ -49,7 +49,8 @@ class OrderState:
     delivered_at: when the carrier handed the parcel over, once it says so.
     returned_to_sender: whether the parcel came back undelivered.
     replaces, replaced_by: the order before, and the order to come, in whose place this one is.
-    replacement_lines, replacement_digest: of the request to replace it.
+    replacement_lines, replacement_digest, replacement_payment_method: of the request to replace it; the last
+    is empty when that order is to be paid as this one.
     open_returns: how many of the returns have not ended.
     """
 
@@ -85,6 +86,7 @@ class OrderState:
     replaced_by: str = ""
     replacement_lines: tuple[e.OrderLine, ...] = ()
     replacement_digest: str = ""
+    replacement_payment_method: str = ""
 
     @property
     def undo_left(self) -> tuple[str, ...]:
@@ -118,6 +120,7 @@ def evolve(state: OrderState, event: e.OrderEvent) -> OrderState:  # noqa: PLR09
                 replaced_by=event.replacement_id,
                 replacement_lines=event.lines,
                 replacement_digest=event.request_digest,
+                replacement_payment_method=event.payment_method,
             )
         case e.InventoryReserved():
             return replace(state, status="inventory_reserved")

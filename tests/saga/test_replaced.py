@@ -1,5 +1,7 @@
 """The customer wants other lines: the order is cancelled, and another put in its place."""
 
+import dataclasses
+
 import pytest
 
 from core.decider import load
@@ -42,6 +44,16 @@ async def test_the_order_is_undone_and_the_other_takes_its_place(step: str, undo
     assert (new.status, new.replaces, new.lines) == ("created", ORDER_ID, OTHER_LINES.lines)
     assert (new.customer_id, new.payment_method, new.total) == (old.customer_id, old.payment_method, 90)
     assert new.shipping_address == ELSEWHERE
+
+
+async def test_the_other_is_paid_as_its_customer_said() -> None:
+    world = await World().waiting_for("inventory")
+    paid_otherwise = dataclasses.replace(OTHER_LINES, payment_method="card-1")
+    await request_replacement(world.orders, ORDER_ID, paid_otherwise, "")
+    world.wake()
+    await world.undo("inventory")
+    old, new = await orders(world)
+    assert (old.payment_method, new.payment_method) == ("tok_ok", "card-1")
 
 
 async def test_the_other_is_placed_although_the_first_failed_by_itself_meanwhile() -> None:

@@ -1,9 +1,14 @@
 """Changes of an order before it is shipped."""
 
+import hashlib
+
+import orjson
+
 from services.orders.handlers import order_id, replacement_id
 from services.orders.policy import CANCEL_EVENT
 from tests.unit.http_support import ORDER, Api, broken_rules, content
 from tests.unit.test_http_orders import reserve
+from triggers.http.order_requests import ReplaceOrder, digest
 
 ELSEWHERE = {**ORDER["shipping_address"], "street": "2 Lane"}
 OTHER = {"lines": [{"sku": "b", "quantity": 1, "unit_price": 70}]}
@@ -48,6 +53,34 @@ async def test_a_replacement_is_accepted_names_the_other_order_and_wakes_the_sag
         assert (body["replaced_by"], body["links"]["replaced_by"]) == (other, f"/api/orders/{other}")
         assert body["version"] == 2
     assert api.client.raised[0] == (id, CANCEL_EVENT, {})
+
+
+async def test_a_replacement_may_name_another_payment_method_which_is_shown_nowhere() -> None:
+    api = Api()
+    id = await api.placed()
+    paid_otherwise = {**OTHER, "payment_method": "tok_new"}
+    for _ in range(2):
+        assert (await replaced(api, id, paid_otherwise)).status_code == 202
+    assert (await replaced(api, id, OTHER)).status_code == 422
+    history = await api.call("get_order_history", route={"order_id": id})
+    assert b"tok_new" not in history.get_body()
+    assert content(history)["events"][-1]["type"] == "orders.replacement_requested"
+
+
+async def test_the_payment_method_of_a_replacement_has_the_rule_of_orders() -> None:
+    api = Api()
+    id = await api.placed()
+    for method in ("a b", "", 7):
+        response = await replaced(api, id, {**OTHER, "payment_method": method})
+        assert (response.status_code, list(broken_rules(response))) == (400, ["payment_method"])
+    response = await replaced(api, id, {**OTHER, "payment_method": "4242424242424242"})
+    assert (response.status_code, list(broken_rules(response))) == (422, ["payment_method"])
+
+
+def test_a_request_that_leaves_out_what_is_new_is_told_apart_as_it_was_before_that_was_there() -> None:
+    """A client may repeat it across a deployment."""
+    body = ReplaceOrder.model_validate(OTHER)
+    assert digest(body) == hashlib.sha256(orjson.dumps(OTHER, option=orjson.OPT_SORT_KEYS)).hexdigest()
 
 
 async def test_what_cannot_be_replaced_says_why() -> None:

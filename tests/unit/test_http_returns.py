@@ -138,7 +138,8 @@ async def test_the_customer_cancels() -> None:
     events = content(await api.call("get_order_history", route=order))["events"]
     asked = {event["type"]: event["actor"] for event in events if "return" in event["type"]}
     assert asked == dict.fromkeys(
-        ("orders.return_requested", "orders.return_approved", "orders.return_cancel_requested"), "customer:c-1"
+        ("orders.return_requested", "orders.return_approved", "orders.return_cancel_requested"),
+        "customer:c-1",
     )
     assert [(instance, event) for instance, event, _ in api.client.raised] == [(id, CANCEL_EVENT)]
 

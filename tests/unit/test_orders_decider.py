@@ -9,7 +9,8 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
-from core.decider import Rejection
+from core.decider import Rejection, read_event
+from core.json import JsonObject
 from services.orders import commands as c
 from services.orders import events as e
 from services.orders.decider import (
@@ -217,6 +218,20 @@ def test_a_replacement_is_asked_for_once() -> None:
     for command in (replace(REPLACEMENT, replacement_id="ord-3"), ELSEWHERE, c.RequestCancel("")):
         with pytest.raises(IsReplaced, match="ord-2"):
             decide(state, command, NOW)
+
+
+def test_a_wish_for_other_lines_that_was_stored_before_it_could_name_a_payment_method_names_none() -> None:
+    data: JsonObject = {"order_id": "ord-1", "replacement_id": "ord-2", "lines": [], "request_digest": "d2"}
+    told: JsonObject = {
+        **dict.fromkeys(("event_id", "correlation_id", "causation_id", "traceparent", "actor"), ""),
+        "type": "orders.replacement_requested",
+        "schema": 1,
+        "stream": "ord-1",
+        "version": 2,
+        "time": NOW.isoformat(),
+        "data": data,
+    }
+    assert read_event(told).data == e.ReplacementRequested("ord-1", "ord-2", (), "d2", "")
 
 
 def test_an_order_that_is_to_be_replaced_is_cancelled_once_the_other_is_placed() -> None:

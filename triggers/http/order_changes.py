@@ -12,7 +12,7 @@ from services.orders.handlers import Orders
 from services.orders.state import CANCELLABLE
 from triggers.http.answers import Answer
 from triggers.http.bodies import idempotency_key, path_identifier, read_body
-from triggers.http.order_requests import ADDRESS, Address, ReplaceLines
+from triggers.http.order_requests import ADDRESS, Address, ReplaceOrder
 from triggers.http.orders import etag, trace, wake
 from triggers.http.problem import answering
 from triggers.http.routes import IDEMPOTENCY_KEY, Route, of_service
@@ -40,7 +40,7 @@ ROUTES = of_service(
         (REPLACED,),
         (404, 409),
         parameters=(IDEMPOTENCY_KEY,),
-        body=ReplaceLines,
+        body=ReplaceOrder,
         example={"lines": [{"sku": "TEAPOT", "quantity": 1, "unit_price": 2495}]},
     ),
 )
@@ -79,7 +79,7 @@ async def _replace(
     """Answers the order that is to be replaced; the other is at `Location`, once this one is undone."""
     order_id = path_identifier(req, "order_id")
     replacement_id = handlers.replacement_id(order_id, idempotency_key(req))
-    command = read_body(req, ReplaceLines).command(replacement_id)
+    command = read_body(req, ReplaceOrder).command(replacement_id)
     traceparent = trace(req, order_id)
     with bind(order_id=order_id, correlation_id=order_id, traceparent=traceparent):
         outcome = await handlers.request_replacement(orders, order_id, command, traceparent)

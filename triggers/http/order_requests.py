@@ -51,8 +51,10 @@ def order_lines(lines: list[Line]) -> tuple[OrderLine, ...]:
 
 
 def digest(body: Body) -> str:
-    """Tells a repeat of the request from another with the same key."""
-    return hashlib.sha256(orjson.dumps(body.model_dump(), option=orjson.OPT_SORT_KEYS)).hexdigest()
+    """Tells a repeat of the request from another with the same key. What is left out counts for nothing, so
+    that a field that is new changes nothing for those who do not send it."""
+    given = body.model_dump(exclude_none=True)
+    return hashlib.sha256(orjson.dumps(given, option=orjson.OPT_SORT_KEYS)).hexdigest()
 
 
 ADDRESS: Json = {
@@ -79,14 +81,18 @@ class Address(Body):
 type Lines = Annotated[list[Line], Field(min_length=1, max_length=MAX_LINES), AfterValidator(total_is_exact)]
 
 
+type PaysBy = Annotated[
+    str, StringConstraints(pattern=r"^[A-Za-z0-9._:-]{1,128}$"), AfterValidator(gateway_token)
+]
+"""A gateway's token, the id of a method on file, or `default`."""
+
+
 class PlaceOrder(Body):
     customer_id: Identifier
     currency: Annotated[str, AfterValidator(currency_code)]
     lines: Lines
     shipping_address: Address
-    payment_method: Annotated[
-        str, StringConstraints(pattern=r"^[A-Za-z0-9._:-]{1,128}$"), AfterValidator(gateway_token)
-    ]
+    payment_method: PaysBy
     delivery: Annotated[str, StringConstraints(pattern=r"^[a-z0-9-]{1,64}$")] = "standard"
 
     def command(self, order_id: str) -> Place:
@@ -102,11 +108,15 @@ class PlaceOrder(Body):
         )
 
 
-class ReplaceLines(Body):
+class ReplaceOrder(Body):
+    """Without `payment_method` the other order is paid as this one."""
+
     lines: Lines
+    payment_method: PaysBy | None = None
 
     def command(self, replacement_id: str) -> RequestReplacement:
-        return RequestReplacement(replacement_id, order_lines(self.lines), digest(self))
+        lines, method = order_lines(self.lines), self.payment_method or ""
+        return RequestReplacement(replacement_id, lines, digest(self), method)
 
 
 class CancelOrder(Body):
