@@ -27,6 +27,7 @@ class OrderLinks(TypedDict):
     cancel: Link
     payment: Link
     shipment: Link
+    returns: Link
     replaces: NotRequired[Link]
     replaced_by: NotRequired[Link]
 
@@ -62,16 +63,22 @@ class _Kept(TypedDict):
     payment_pending: str
     shipment_id: str
     tracking_number: str
+    cancel_requested: bool
+    returned_to_sender: bool
     replaces: str
     replaced_by: str
 
 
 class OrderView(_Kept):
-    """`total` in minor units of `currency`; `reason` of a cancellation. A text that is not known is empty."""
+    """`total` in minor units of `currency`; `reason` of a cancellation. A text that is not known is empty.
+
+    `cancel_requested`: also for the sake of a replacement. `delivered_at` is the carrier's time.
+    """
 
     id: str
     version: int
     payment_due: Timestamp | None
+    delivered_at: Timestamp | None
     created_at: Timestamp
     updated_at: Timestamp
     links: OrderLinks
@@ -156,17 +163,22 @@ def _order_of(events: Sequence[RecordedEvent]) -> OrderView:
 def order_view(state: JsonObject, version: int, updated_at: str) -> OrderView:
     """`state` is an `OrderState` as JSON."""
     order_id = cast(str, state["order_id"])
-    due = cast(str | None, state["payment_due"])
     kept = cast(_Kept, {name: state[name] for name in _Kept.__annotations__})
     return {
         "id": order_id,
         "version": version,
         **kept,
-        "payment_due": None if due is None else _utc(due),
+        "payment_due": _time(state, "payment_due"),
+        "delivered_at": _time(state, "delivered_at"),
         "created_at": _utc(cast(str, state["placed_at"])),
         "updated_at": updated_at,
         "links": _with_neighbours(links(order_id), kept),
     }
+
+
+def _time(state: JsonObject, name: str) -> str | None:
+    found = cast(str | None, state[name])
+    return None if found is None else _utc(found)
 
 
 def _utc(time: str) -> str:
@@ -182,6 +194,7 @@ def links(order_id: str) -> OrderLinks:
         "cancel": f"{self}/cancel",
         "payment": f"/api/payments/{order_id}",
         "shipment": f"/api/shipments/{order_id}",
+        "returns": f"{self}/returns",
     }
 
 

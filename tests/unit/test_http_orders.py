@@ -16,6 +16,7 @@ from services.orders.policy import CANCEL_EVENT
 from services.orders.saga import Ports, Work, as_answer, await_payment, request_payment
 from services.payments.messages import PaymentPending
 from tests.fakes import FakeBus
+from tests.order_support import COMPLETION, append
 from tests.unit.http_support import ORDER, Api, broken_rules, content
 
 OF_ONE_ORDER = ("get_order", "get_order_history", "cancel_order_request", "retry_order")
@@ -44,6 +45,7 @@ async def test_an_order_is_accepted_and_its_saga_started() -> None:
             "cancel": f"/api/orders/{id}/cancel",
             "payment": f"/api/payments/{id}",
             "shipment": f"/api/shipments/{id}",
+            "returns": f"/api/orders/{id}/returns",
         },
     }
     ((name, instance, given),) = api.client.started
@@ -146,6 +148,34 @@ async def test_an_order_says_what_its_payment_waits_for_and_until_when_and_where
     assert (body["status"], body["payment_pending"]) == ("inventory_reserved", "needs_action")
     assert body["payment_due"] == (now + timedelta(minutes=15)).isoformat()
     assert body["links"]["payment"] == f"/api/payments/{id}"
+
+
+async def test_an_order_says_when_it_was_delivered() -> None:
+    api = Api()
+    id = await api.placed()
+    await append(api.documents, id, *COMPLETION)
+    shown = content(await api.call("get_order", route={"order_id": id}))
+    assert (shown["status"], shown["delivered_at"], shown["returned_to_sender"]) == ("completed", None, False)
+    at = api.clock.now()
+    await append(api.documents, id, c.RecordDelivery("shp-1", at))
+    shown = content(await api.call("get_order", route={"order_id": id}))
+    assert (shown["status"], shown["delivered_at"]) == ("completed", at.isoformat())
+
+
+async def test_an_order_says_that_its_parcel_came_back() -> None:
+    api = Api()
+    id = await api.placed()
+    await append(api.documents, id, *COMPLETION, c.RecordReturnToSender("shp-1", api.clock.now(), "refused"))
+    shown = content(await api.call("get_order", route={"order_id": id}))
+    assert (shown["status"], shown["returned_to_sender"]) == ("completed", True)
+
+
+async def test_an_order_says_that_it_is_to_be_cancelled_before_the_saga_knows() -> None:
+    api = Api()
+    id = await api.placed()
+    assert not content(await api.call("get_order", route={"order_id": id}))["cancel_requested"]
+    accepted = content(await api.call("cancel_order_request", {}, route={"order_id": id}))
+    assert (accepted["status"], accepted["cancel_requested"]) == ("created", True)
 
 
 @pytest.mark.parametrize("drop", ["missing", "old schema"])
