@@ -1,8 +1,8 @@
-"""What is put on record beside the event streams: refused commands, and what happened to stock.
+"""What is put on record beside the event streams: refused commands, and what was done without a stream.
 
-An accepted command of a decider is on its stream already. What is not is an entry in the container `audit`,
-in the partition of what it was about (an order, a SKU), chained by hash (core/chain.py); the document `head`
-remembers number and hash of the last.
+An accepted command of a decider is on its stream, which the audit trail copies. What is not is an entry in
+the container `audit`, in the partition of what it was about (an order, a SKU, `customer:ada`), chained by
+hash (core/chain.py); the document `head` remembers number and hash of the last.
 """
 
 from collections.abc import AsyncIterator
@@ -22,15 +22,19 @@ from core.documents import (
     WriteOperation,
 )
 from core.json import JsonObject
+from core.resilience import retry_transient
 
 CONTAINER = "audit"
 HEAD = "head"
 ENTRY = "entry"
+RETRY_BUDGET_S = 5.0
+"""Somebody waits for the answer."""
 
 
 @dataclass(frozen=True, slots=True)
 class Asked:
-    """A command as it is put on record: which, of what (an order's id, a SKU), and by whom."""
+    """A command as it is put on record: which, of what (an order's id, a SKU, `customer:` and his id), and by
+    whom."""
 
     stream: str
     command: str
@@ -46,8 +50,28 @@ async def recording_refusals(documents: Documents, asked: Asked, now: datetime) 
         yield
     except Rejection as refused:
         changed: JsonObject = {"code": refused.code, "detail": str(refused)}
-        await put_on_record(documents, asked, "refused", changed, now)
+        await retry_transient(
+            lambda: put_on_record(documents, asked, "refused", changed, now), budget_s=RETRY_BUDGET_S
+        )
         raise
+
+
+@asynccontextmanager
+async def recording(
+    documents: Documents, asked: Asked, now: datetime, id: str | None = None
+) -> AsyncIterator[JsonObject]:
+    """Puts on record what comes of the block: `refused`, when a Rejection comes out of it; else `accepted`,
+    with what the block put into the object that it is given.
+
+    So the record follows the change. A crash in between leaves a change that nobody was told of and that is
+    not on record; whoever asks for it again puts it there. With an `id` that is once, else as often as asked.
+    """
+    what: JsonObject = {}
+    async with recording_refusals(documents, asked, now):
+        yield what
+    await retry_transient(
+        lambda: put_on_record(documents, asked, "accepted", what, now, id), budget_s=RETRY_BUDGET_S
+    )
 
 
 async def put_on_record(

@@ -15,11 +15,13 @@ from collections.abc import Sequence
 from dataclasses import replace
 from datetime import datetime
 
+from core.audit import Asked, put_on_record
 from core.bus import Bus
 from core.clock import Clock
 from core.contracts import InvalidContract, contract_name
 from core.documents import Documents
 from core.envelope import Envelope, check_command, to_message
+from core.json import JsonObject
 from core.resilience import retry_transient
 from core.telemetry import log
 from services.inventory import ledger, reservation, returns
@@ -80,6 +82,9 @@ async def _extend_hold(documents: Documents, command: Envelope, told: ExtendHold
         found = await reservation.move(documents, replace(found, expires_at=told.expires_at), now)
     if found.status in {Status.RELEASING, Status.RELEASED}:
         log(logger, logging.WARNING, "hold to be extended has ended", order_id=found.order_id)
+        asked = Asked(found.order_id, EXTEND_HOLD, "system", found.order_id, command.traceparent)
+        why: JsonObject = {"code": "hold_ended", "detail": f"the hold is {found.status.value}"}
+        await put_on_record(documents, asked, "refused", why, now, id=command.id)
 
 
 def _check_time(expires_at: datetime) -> None:

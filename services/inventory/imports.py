@@ -21,6 +21,7 @@ from typing import Literal, cast
 
 import orjson
 
+from core.audit import Asked, recording
 from core.blobs import Blobs
 from core.bus import Bus
 from core.contracts import contract_name
@@ -106,25 +107,34 @@ async def accept(
     new = Import(
         import_id, digest, file.column, rows, ends, 1, 0, 0, now.isoformat(), timestamp(now + OVERDUE_AFTER)
     )
+    asked = Asked(import_id, "inventory.import", "operator", import_id)
+    async with recording(documents, asked, now, id="accepted") as record:
+        record.update(digest=digest, rows=rows)
+        await _begin(documents, bus, blobs, new, lines, now)
+    return import_id
+
+
+async def _begin(
+    documents: Documents, bus: Bus, blobs: Blobs, new: Import, lines: bytes, now: datetime
+) -> None:
     try:
-        await documents.create(CONTAINER, import_id, _item(new))
+        await documents.create(CONTAINER, new.id, _item(new))
     except DocumentConflict:
-        found = await find(documents, import_id)
-        if found.digest != digest:
+        found = await find(documents, new.id)
+        if found.digest != new.digest:
             raise KeyReused(
                 "idempotency_key_reused", "Idempotency-Key: belongs to the import of another file"
             ) from None
         if found.is_booked or (found.next > 1 and found.due_at is not None):
-            return import_id
+            return
         if found.due_at is None:
             try:
                 await move_due(documents, found, now + OVERDUE_AFTER)
             except PreconditionFailed:
-                return import_id  # it goes on already
+                return  # it goes on already
         new = found
     await blobs.put(new.blob, lines, "application/jsonl")
-    await send_chunk(bus, import_id, new.next, now)
-    return import_id
+    await send_chunk(bus, new.id, new.next, now)
 
 
 async def find(documents: Documents, import_id: str) -> Import:

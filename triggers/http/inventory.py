@@ -6,7 +6,7 @@ import azure.durable_functions as df
 import azure.functions as func
 from pydantic import AfterValidator, Field
 
-from core.audit import Asked, recording_refusals
+from core.audit import Asked, recording, recording_refusals
 from core.clock import Clock
 from core.documents import BadDocumentRequest, Documents
 from core.read_model_places import Places
@@ -193,11 +193,11 @@ def blueprint(documents: Documents, clock: Clock) -> df.Blueprint:
 
     @bp.route(route="inventory/{sku}/threshold", methods=["PUT"])
     async def put_inventory_threshold(req: func.HttpRequest) -> func.HttpResponse:
-        return await answering(lambda: _set_threshold(documents, req))
+        return await answering(lambda: _set_threshold(documents, clock, req))
 
     @bp.route(route="inventory/{sku}/threshold", methods=["DELETE"])
     async def delete_inventory_threshold(req: func.HttpRequest) -> func.HttpResponse:
-        return await answering(lambda: _delete_threshold(documents, req))
+        return await answering(lambda: _delete_threshold(documents, clock, req))
 
     return bp
 
@@ -210,7 +210,7 @@ async def _put(documents: Documents, clock: Clock, req: func.HttpRequest) -> fun
 
 
 def _asked(sku: str, model: type[Body]) -> Asked:
-    """As it is put on record if it is refused."""
+    """As it is put on record."""
     return Asked(sku, f"inventory.{model.__name__}", "operator", sku)
 
 
@@ -229,14 +229,21 @@ async def _book(
         return BOOKED({"sku": sku, **entry(await book(documents, sku, key, booking, clock.now()))})
 
 
-async def _set_threshold(documents: Documents, req: func.HttpRequest) -> func.HttpResponse:
+async def _set_threshold(documents: Documents, clock: Clock, req: func.HttpRequest) -> func.HttpResponse:
     sku = path_identifier(req, "sku")
     body = read_body(req, SetThreshold)
-    return LEVEL(await set_threshold(documents, sku, body.threshold, body.margin))
+    async with recording(documents, _asked(sku, SetThreshold), clock.now()) as record:
+        level = await set_threshold(documents, sku, body.threshold, body.margin)
+        record.update(threshold=body.threshold, margin=body.margin)
+    return LEVEL(level)
 
 
-async def _delete_threshold(documents: Documents, req: func.HttpRequest) -> func.HttpResponse:
-    return LEVEL(await set_threshold(documents, path_identifier(req, "sku"), None, 1))
+async def _delete_threshold(documents: Documents, clock: Clock, req: func.HttpRequest) -> func.HttpResponse:
+    sku = path_identifier(req, "sku")
+    async with recording(documents, _asked(sku, SetThreshold), clock.now()) as record:
+        level = await set_threshold(documents, sku, None, 1)
+        record["threshold"] = None
+    return LEVEL(level)
 
 
 async def _list(documents: Documents, places: Places, req: func.HttpRequest) -> func.HttpResponse:

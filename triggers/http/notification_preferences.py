@@ -2,15 +2,17 @@
 
 from datetime import time
 from html import escape
-from typing import Annotated, Self, TypedDict
+from typing import Annotated, Self, TypedDict, cast
 
 import azure.durable_functions as df
 import azure.functions as func
 from pydantic import AfterValidator, Field, StringConstraints, field_validator, model_validator
 
+from core.audit import Asked, recording
 from core.clock import Clock
 from core.decider import Rejection
 from core.documents import Documents, PreconditionFailed
+from core.json import JsonObject
 from services.notifications import addresses, profile, unsubscribing
 from services.notifications.channels import CHANNELS, ChannelName
 from services.notifications.kinds import KINDS, of_customers
@@ -206,7 +208,7 @@ def blueprint(documents: Documents, clock: Clock, unsubscribe_key: bytes) -> df.
 
     @bp.route(route=ROUTE, methods=["PUT"])
     async def put_notification_preferences(req: func.HttpRequest) -> func.HttpResponse:
-        return await answering(lambda: _put(documents, req))
+        return await answering(lambda: _put(documents, clock, req))
 
     # Anonymous: the token is the permission, and a mail program has no key of the functions host.
     @bp.route(route="unsubscribe/{token}", methods=["GET"], auth_level=func.AuthLevel.ANONYMOUS)
@@ -227,13 +229,15 @@ async def _get(documents: Documents, req: func.HttpRequest) -> func.HttpResponse
     return SHOWN(shown(found[0]), {"ETag": found[1]})
 
 
-async def _put(documents: Documents, req: func.HttpRequest) -> func.HttpResponse:
+async def _put(documents: Documents, clock: Clock, req: func.HttpRequest) -> func.HttpResponse:
     """Replaces all of them. `If-Match` with the ETag of what was read keeps a change of somebody else."""
     wanted = read_body(req, Preferences).profile(path_identifier(req, "customer_id"))
-    try:
-        etag = await profile.save(documents, wanted, req.headers.get("If-Match"))
-    except PreconditionFailed as error:
-        raise PreferencesChanged from error
+    async with recording(documents, _asked(wanted.customer_id, "set_preferences"), clock.now()) as record:
+        try:
+            etag = await profile.save(documents, wanted, req.headers.get("If-Match"))
+        except PreconditionFailed as error:
+            raise PreferencesChanged from error
+        record.update(on_record(wanted))
     return SHOWN(shown(wanted), {"ETag": etag})
 
 
@@ -257,6 +261,19 @@ def shown(it: Profile) -> PreferencesView:
     }
 
 
+def _asked(customer_id: str, command: str) -> Asked:
+    stream = f"customer:{customer_id}"
+    return Asked(stream, f"notifications.{command}", stream, customer_id)
+
+
+def on_record(it: Profile) -> JsonObject:
+    """As it is set, without his addresses: what is on record stays there."""
+    addresses: JsonObject = {"email": len(it.email), "phone": int(bool(it.phone)), "push": len(it.push)}
+    view = cast(JsonObject, shown(it))
+    kept = ("locale", "time_zone", "quiet_hours", "channels")
+    return {**{name: view[name] for name in kept}, "addresses": addresses}
+
+
 async def _show(clock: Clock, key: bytes, req: func.HttpRequest) -> func.HttpResponse:
     """Changes nothing: programs that look through mails follow every link."""
     link = unsubscribing.read(req.route_params.get("token", ""), key, clock.now())
@@ -271,11 +288,13 @@ async def _unsubscribe(
 ) -> func.HttpResponse:
     """By the button of the page, or in one click by the mail program (RFC 8058)."""
     link = unsubscribing.read(req.route_params.get("token", ""), key, clock.now())
-    await profile.change(
-        documents,
-        link.customer_id,
-        lambda before: profile.switched_off(before, link.channel, link.kind),
-    )
+    async with recording(documents, _asked(link.customer_id, "unsubscribe"), clock.now()) as record:
+        await profile.change(
+            documents,
+            link.customer_id,
+            lambda before: profile.switched_off(before, link.channel, link.kind),
+        )
+        record.update(channel=link.channel, kind=link.kind)
     return _page(f"<p>You will no longer be told of <b>{_words(link.kind)}</b> by {link.channel}.</p>")
 
 

@@ -6,6 +6,7 @@ import azure.durable_functions as df
 import azure.functions as func
 from pydantic import Field, StringConstraints
 
+from core.audit import Asked, recording
 from core.clock import Clock
 from core.decider import Rejection
 from core.documents import Documents
@@ -168,7 +169,7 @@ def blueprint(documents: Documents, clock: Clock) -> df.Blueprint:
 
     @bp.route(route=ROUTE, methods=["DELETE"])
     async def withdraw_notification_template(req: func.HttpRequest) -> func.HttpResponse:
-        return await answering(lambda: _withdraw(documents, req))
+        return await answering(lambda: _withdraw(documents, clock, req))
 
     @bp.route(route=f"{ROUTE}/preview", methods=["POST"])
     async def preview_notification_template(req: func.HttpRequest) -> func.HttpResponse:
@@ -208,16 +209,27 @@ async def _get(documents: Documents, req: func.HttpRequest) -> func.HttpResponse
 async def _put(documents: Documents, clock: Clock, req: func.HttpRequest) -> func.HttpResponse:
     kind, channel, locale = _named(req)
     template = read_body(req, Sources).template()
+    asked = _asked(kind, channel, locale, "replace_template")
     try:
-        return SHOWN(shown(await save(documents, kind, channel, locale, template, clock.now())))
+        async with recording(documents, asked, clock.now()) as record:
+            saved = await save(documents, kind, channel, locale, template, clock.now())
+            record["version"] = saved.version
+        return SHOWN(shown(saved))
     except TemplateRefused as error:
         raise BadRequest([FieldError(fault.part, fault.rule) for fault in error.faults]) from error
 
 
-async def _withdraw(documents: Documents, req: func.HttpRequest) -> func.HttpResponse:
+def _asked(kind: str, channel: str, locale: str, command: str) -> Asked:
+    stream = f"template:{kind}:{channel}:{locale}"
+    return Asked(stream, f"notifications.{command}", "operator", stream)
+
+
+async def _withdraw(documents: Documents, clock: Clock, req: func.HttpRequest) -> func.HttpResponse:
     """Answers what is in use now."""
     kind, channel, locale = _named(req)
-    await withdraw(documents, kind, channel, locale)
+    asked = _asked(kind, channel, locale, "withdraw_template")
+    async with recording(documents, asked, clock.now()):
+        await withdraw(documents, kind, channel, locale)
     return SHOWN(shown(await choose(documents, kind, channel, locale)))
 
 

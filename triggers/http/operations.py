@@ -1,6 +1,7 @@
 """For operators. Not under `admin`: the Functions host keeps every route that begins so for itself."""
 
 from collections.abc import Sequence
+from dataclasses import asdict
 from datetime import UTC, datetime
 from http import HTTPStatus
 from typing import TypedDict
@@ -8,6 +9,7 @@ from typing import TypedDict
 import azure.durable_functions as df
 import azure.functions as func
 
+from core.audit import Asked, recording
 from core.decider import Rejection
 from core.documents import BadDocumentRequest
 from core.json import Timestamp
@@ -122,10 +124,13 @@ async def _retry(
     """Wake the saga that waits to try an undo again; start one if there is none."""
     order_id = path_identifier(req, "order_id")
     order = await read_order(orders.documents, order_id)
-    if order["status"] in TERMINAL:
-        raise OrderEnded(order["status"])
-    if not await raise_event(client, order_id, OPERATOR_EVENT, {}):
-        await start(client, order_id, start_input(policy, root_traceparent(order_id)))
+    asked = Asked(order_id, "orders.retry", "operator", order_id)
+    async with recording(orders.documents, asked, orders.clock.now()) as record:
+        if order["status"] in TERMINAL:
+            raise OrderEnded(order["status"])
+        if not await raise_event(client, order_id, OPERATOR_EVENT, {}):
+            await start(client, order_id, start_input(policy, root_traceparent(order_id)))
+        record["status"] = order["status"]
     return RETRIED(order)
 
 
@@ -134,10 +139,12 @@ async def _rebuild(
 ) -> func.HttpResponse:
     """In place: repair one page; the caller comes again with the continuation until it is null."""
     model = _named(read_models, req)
-    try:
-        progress = await rebuild(orders.documents, model, req.params.get("continuation") or None)
-    except BadDocumentRequest as error:
-        raise BadRequest([FieldError("continuation", "must be what the page before gave")]) from error
+    async with recording(orders.documents, _asked(model, "rebuild"), orders.clock.now()) as record:
+        try:
+            progress = await rebuild(orders.documents, model, req.params.get("continuation") or None)
+        except BadDocumentRequest as error:
+            raise BadRequest([FieldError("continuation", "must be what the page before gave")]) from error
+        record.update(asdict(progress))
     return REBUILT(progress)
 
 
@@ -146,7 +153,16 @@ async def _replay(
 ) -> func.HttpResponse:
     """One step of the way into a fresh container; the caller comes again until it is complete."""
     model = _named(read_models, req)
-    return PROJECTION(_report(model, await go_on(orders.documents, model, orders.clock.now().timestamp())))
+    now = orders.clock.now()
+    async with recording(orders.documents, _asked(model, "replay"), now) as record:
+        move = await go_on(orders.documents, model, now.timestamp())
+        record.update(phase=move.phase, active=move.active, filling=move.filling)
+    return PROJECTION(_report(model, move))
+
+
+def _asked(model: ReadModel, command: str) -> Asked:
+    stream = f"projection:{model.name}"
+    return Asked(stream, f"operations.{command}", "operator", stream)
 
 
 async def _where(

@@ -7,8 +7,10 @@ import azure.durable_functions as df
 import azure.functions as func
 from pydantic import StringConstraints
 
+from core.audit import Asked, recording
 from core.clock import Clock
 from core.documents import Documents
+from core.json import JsonObject
 from services.payments import methods
 from services.payments.calls import Outside
 from services.payments.gateway import PaymentGateway
@@ -83,8 +85,20 @@ async def _add(documents: Documents, outside: Outside, req: func.HttpRequest) ->
     body = read_body(req, AddMethod)
     card = await outside.gateway.keep(customer_id, body.token)
     now = outside.clock.now()
-    method, new = await methods.add(documents, customer_id, card, body.default, now)
+    async with recording(documents, _asked(customer_id, "keep_card"), now) as record:
+        method, new = await methods.add(documents, customer_id, card, body.default, now)
+        record.update(on_record(method), new=new)
     return (ADDED if new else SHOWN)(methods.shown(method, now))
+
+
+def _asked(customer_id: str, command: str) -> Asked:
+    stream = f"customer:{customer_id}"
+    return Asked(stream, f"payments.{command}", stream, customer_id)
+
+
+def on_record(method: methods.Method) -> JsonObject:
+    """Enough to tell one from another, and nothing to charge."""
+    return {"id": method.id, "default": method.default, "expired": method.expired}
 
 
 async def _list(documents: Documents, clock: Clock, req: func.HttpRequest) -> func.HttpResponse:
@@ -94,17 +108,24 @@ async def _list(documents: Documents, clock: Clock, req: func.HttpRequest) -> fu
 
 async def _remove(documents: Documents, outside: Outside, req: func.HttpRequest) -> func.HttpResponse:
     customer_id, id = path_identifier(req, "customer_id"), path_identifier(req, "method_id")
-    await methods.remove(documents, outside.gateway, customer_id, id, outside.clock.now())
+    now = outside.clock.now()
+    async with recording(documents, _asked(customer_id, "forget_card"), now) as record:
+        await methods.remove(documents, outside.gateway, customer_id, id, now)
+        record["id"] = id
     return REMOVED()
 
 
 async def _set_default(documents: Documents, clock: Clock, req: func.HttpRequest) -> func.HttpResponse:
     customer_id, id = path_identifier(req, "customer_id"), path_identifier(req, "method_id")
-    method = await methods.set_default(documents, customer_id, id, clock.now())
+    async with recording(documents, _asked(customer_id, "use_card_by_default"), clock.now()) as record:
+        method = await methods.set_default(documents, customer_id, id, clock.now())
+        record.update(on_record(method))
     return SHOWN(methods.shown(method, clock.now()))
 
 
 async def _expire(documents: Documents, clock: Clock, req: func.HttpRequest) -> func.HttpResponse:
     customer_id, id = path_identifier(req, "customer_id"), path_identifier(req, "method_id")
-    method = await methods.expire(documents, customer_id, id, clock.now())
+    async with recording(documents, _asked(customer_id, "expire_card"), clock.now()) as record:
+        method = await methods.expire(documents, customer_id, id, clock.now())
+        record.update(on_record(method))
     return SHOWN(methods.shown(method, clock.now()))

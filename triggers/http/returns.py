@@ -7,6 +7,7 @@ from http import HTTPStatus
 import azure.durable_functions as df
 import azure.functions as func
 
+from core.audit import Asked, recording
 from core.telemetry import bind
 from services.orders import return_commands as c
 from services.orders import return_handlers, return_views
@@ -229,6 +230,10 @@ async def _retry(
 ) -> func.HttpResponse:
     """Wake the saga that waits to try a step again; start one if there is none."""
     return_id = path_identifier(req, "return_id")
+    order_id = return_views.order_of(return_id)
     view = await return_views.read_return(orders.documents, return_id)
-    await sagas.wake(client, return_views.order_of(return_id), return_id)
+    asked = Asked(order_id, "orders.retry_return", OPERATOR, order_id)
+    async with recording(orders.documents, asked, orders.clock.now()) as record:
+        await sagas.wake(client, order_id, return_id)
+        record["return_id"] = return_id
     return TAKEN(view)
