@@ -105,6 +105,15 @@ def wanted(profile: Profile, kind: str, channel: ChannelName) -> bool:
     return KINDS[kind].transactional or profile.switch(channel, kind) != "off"
 
 
+def due(profile: Profile, kind: str, channel: ChannelName, now: datetime) -> datetime:
+    """Now, or the end of the quiet hours. An e-mail about money or the contract does not wait for that: it
+    makes no noise, and whoever looks for it finds it.
+    """
+    if channel == "email" and KINDS[kind].transactional:
+        return now
+    return not_before(profile, now)
+
+
 def not_before(profile: Profile, now: datetime) -> datetime:
     """Now, or the end of the quiet hours that it falls into.
 

@@ -20,7 +20,7 @@ from services.notifications.channels import Message, SendRefused, SendUnavailabl
 from services.notifications.kinds import KINDS
 from services.notifications.messages import Send
 from services.notifications.notification import NO_OUTCOME, SWITCHED_OFF, Notification
-from services.notifications.profile import Profile, not_before, wanted, without_push
+from services.notifications.profile import Profile, due, wanted, without_push
 from services.notifications.rendering import CannotRender, render
 from services.notifications.telling import QUEUE, Notifier, let_stand_in, recipient, send_again
 from services.notifications.templates import choose
@@ -89,7 +89,7 @@ async def _attempt(
     """Answers what the notification is then. Raises PreconditionFailed: somebody else has moved it."""
     now = notifier.clock.now()
     to = await recipient(notifier, it.kind, it.customer_id)
-    due_at = it.last.due_at if to is None else max(it.last.due_at, not_before(to, now))
+    due_at = it.last.due_at if to is None else max(it.last.due_at, due(to, it.kind, it.channel, now))
     if due_at > now:
         if due_at != it.last.due_at:
             it = _moved(notification.postponed(it, due_at))

@@ -30,7 +30,7 @@ from services.notifications.notification import (
     queued,
     to_item,
 )
-from services.notifications.profile import Profile, chosen, not_before, stand_in
+from services.notifications.profile import Profile, chosen, due, stand_in
 
 QUEUE = "notifications"
 NOTICE = "notice"
@@ -83,7 +83,7 @@ async def tell(notifier: Notifier, notice: Notice) -> None:
     if to is None or not channels:
         return
     now = notifier.clock.now()
-    due_at = not_before(to, now)
+    due_at = {channel: due(to, notice.kind, channel, now) for channel in channels}
     notifications = [
         queued(
             notice.event_id,
@@ -93,7 +93,7 @@ async def tell(notifier: Notifier, notice: Notice) -> None:
             customer_id=notice.customer_id,
             parameters=dict(notice.parameters),
             now=now,
-            due_at=due_at,
+            due_at=due_at[channel],
         )
         for channel in channels
     ]
@@ -102,7 +102,6 @@ async def tell(notifier: Notifier, notice: Notice) -> None:
         "subject": notice.subject,
         "type": NOTICE,
         "channels": list(channels),
-        "due_at": due_at.isoformat(),
         "ttl": RETENTION_S,
     }
     documents = notifier.documents
@@ -113,9 +112,14 @@ async def tell(notifier: Notifier, notice: Notice) -> None:
         # It came before, perhaps when other channels were on; what was created then may not be queued yet.
         stored = (await documents.read(CONTAINER, notice.subject, notice.event_id)).item
         channels = cast("tuple[ChannelName, ...]", stored["channels"])
-        due_at = datetime.fromisoformat(cast("str", stored["due_at"]))
-    ids = [notification_id(notice.event_id, channel) for channel in channels]
-    await notifier.bus.send(QUEUE, [send_message(notice.subject, id, 1, due_at, now) for id in ids])
+    # One that comes before it is due is queued again, for then.
+    sends = [
+        send_message(
+            notice.subject, notification_id(notice.event_id, channel), 1, due_at.get(channel, now), now
+        )
+        for channel in channels
+    ]
+    await notifier.bus.send(QUEUE, sends)
 
 
 async def recipient(notifier: Notifier, kind: str, customer_id: str) -> Profile | None:
@@ -170,7 +174,7 @@ async def let_stand_in(notifier: Notifier, failed: Notification) -> None:
         customer_id=failed.customer_id,
         parameters=failed.parameters,
         now=now,
-        due_at=not_before(to, now),
+        due_at=due(to, failed.kind, channel, now),
         stands_in_for=failed.channel,
     )
     try:

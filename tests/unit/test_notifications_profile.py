@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from services.notifications.addresses import email, phone, push_endpoint, time_zone
 from services.notifications.channels import CHANNELS
-from services.notifications.profile import QuietHours, chosen, not_before, stand_in
+from services.notifications.profile import QuietHours, chosen, due, not_before, stand_in
 from tests.notification_support import ADA, EMAIL_ONLY
 
 VIENNA = replace(ADA, time_zone="Europe/Vienna", quiet_hours=QuietHours(time(22), time(7)))
@@ -35,6 +35,22 @@ def vienna(*args, fold=0):
 def test_quiet_hours_last_to_their_end_by_the_clock_on_the_customers_wall(now, then):
     """On 28 March 2027 the clocks in Vienna go forward, on 31 October back: the night is 8 or 10 hours."""
     assert not_before(VIENNA, now) == (then or now)
+
+
+@pytest.mark.parametrize(
+    ("kind", "channel", "waits"),
+    [
+        ("order_refunded", "email", False),
+        ("order_refunded", "sms", True),
+        ("order_refunded", "push", True),
+        ("order_shipped", "email", True),
+        ("order_out_for_delivery", "push", True),
+    ],
+)
+def test_only_a_mail_about_money_or_the_contract_is_sent_in_quiet_hours(kind, channel, waits):
+    night, morning = vienna(2027, 1, 15, 23), vienna(2027, 1, 16, 7)
+    assert due(VIENNA, kind, channel, night) == (morning if waits else night)
+    assert due(VIENNA, kind, channel, morning) == morning
 
 
 def test_quiet_hours_within_a_day():
@@ -68,9 +84,9 @@ MINUTES = st.integers(0, 24 * 60 - 1).map(lambda n: time(n // 60, n % 60))
 )
 def test_nothing_is_sent_in_quiet_hours_and_everything_within_two_days(zone, start, end, now):
     who = replace(VIENNA, time_zone=zone, quiet_hours=QuietHours(start, end))
-    due = not_before(who, now)
-    assert now <= due <= now + timedelta(days=2)
-    assert not_before(who, due) == due
+    then = not_before(who, now)
+    assert now <= then <= now + timedelta(days=2)
+    assert not_before(who, then) == then
 
 
 @pytest.mark.parametrize(

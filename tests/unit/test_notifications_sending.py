@@ -3,7 +3,7 @@
 import asyncio
 import random
 from dataclasses import replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 import pytest
 
@@ -221,6 +221,35 @@ async def test_a_retry_that_falls_into_quiet_hours_waits_too(world):
 
     assert world.clock.now() == end
     assert statuses(world.documents) == {"email": ["failed", "sent"]}
+
+
+async def test_in_quiet_hours_a_refund_is_told_by_mail_and_on_other_channels_after_them(world):
+    end = START + timedelta(hours=1)
+    refunded = replace(
+        NOTICE,
+        kind="order_refunded",
+        parameters={"order_id": "ord-1", "amount": 4990, "currency": "GBP"},
+    )
+    await world.told(replace(ADA, quiet_hours=QuietHours(START.time(), end.time())), refunded)
+
+    sent = {
+        item["channel"]: datetime.fromisoformat(item["attempts"][-1]["ended_at"])
+        for item in world.documents.items("notifications")
+        if item["type"] == "notification"
+    }
+    assert sent == {"email": START, "push": end}
+
+
+async def test_an_event_that_comes_again_in_quiet_hours_still_waits_for_their_end(world):
+    end = START + timedelta(hours=1)
+    await with_profile(world.documents, replace(EMAIL_ONLY, quiet_hours=QuietHours(START.time(), end.time())))
+    await tell(world.to, NOTICE)
+    await with_profile(world.documents, EMAIL_ONLY)
+    await tell(world.to, NOTICE)
+    await drain(world.to, world.bus, world.clock)
+
+    assert world.clock.now() == end
+    assert len(world.channels["email"].sent) == 1
 
 
 @pytest.mark.parametrize("outcome", ["delivered", "bounced", "failed"])
