@@ -4,6 +4,7 @@ import hashlib
 
 import orjson
 
+from services.inventory.movements import Adjustment, book, set_on_hand
 from services.orders.handlers import order_id, replacement_id
 from services.orders.policy import CANCEL_EVENT
 from tests.unit.http_support import ORDER, Api, broken_rules, content
@@ -14,7 +15,9 @@ ELSEWHERE = {**ORDER["shipping_address"], "street": "2 Lane"}
 OTHER = {"lines": [{"sku": "b", "quantity": 1, "unit_price": 70}]}
 
 
-async def replaced(api: Api, id: str, body: object = OTHER, key: str = "r-1"):
+async def replaced(api: Api, id: str, body: object = OTHER, key: str = "r-1", pieces: int = 9):
+    """`pieces`: what is there of the other SKU."""
+    await set_on_hand(api.documents, "b", pieces, None, api.clock.now())
     headers = {"idempotency-key": key}
     return await api.call("replace_order", body, route={"order_id": id}, headers=headers)
 
@@ -81,6 +84,30 @@ def test_a_request_that_leaves_out_what_is_new_is_told_apart_as_it_was_before_th
     """A client may repeat it across a deployment."""
     body = ReplaceOrder.model_validate(OTHER)
     assert digest(body) == hashlib.sha256(orjson.dumps(OTHER, option=orjson.OPT_SORT_KEYS)).hexdigest()
+
+
+async def test_an_order_is_not_given_up_for_lines_that_cannot_be_had() -> None:
+    api = Api()
+    id = await api.placed()
+    await set_on_hand(api.documents, "a", 3, None, api.clock.now())
+    lines = [{**ORDER["lines"][0], "quantity": 6}, {**OTHER["lines"][0], "quantity": 2}]
+    for pieces, detail in ((1, "lines: of 'a' only 5 can be had, not 6"), (2, "lines: of 'a'")):
+        response = await replaced(api, id, {"lines": lines}, pieces=pieces)
+        assert (response.status_code, detail in content(response)["detail"]) == (409, True)
+    assert content(await api.call("get_order", route={"order_id": id}))["version"] == 1
+    [*_, refused] = [item for item in api.documents.items("audit", id) if item["kind"] == "entry"]
+    assert (refused["outcome"], refused["actor"]) == ("refused", "customer:c-1")
+    lines[0]["quantity"] = 5
+    assert (await replaced(api, id, {"lines": lines}, pieces=2)).status_code == 202
+
+
+async def test_a_replacement_that_was_asked_for_is_so_whatever_the_stock_is_now() -> None:
+    api = Api()
+    id = await api.placed()
+    assert (await replaced(api, id)).status_code == 202
+    await book(api.documents, "b", "gone", Adjustment(-9, "broken"), api.clock.now())
+    response = await replaced(api, id, pieces=0)
+    assert response.status_code == 202
 
 
 async def test_what_cannot_be_replaced_says_why() -> None:

@@ -1,13 +1,16 @@
 """What a customer may still change of an order, until its shipment is requested."""
 
+from collections import Counter
 from http import HTTPStatus
 
 import azure.durable_functions as df
 import azure.functions as func
 
+from core.audit import Asked, recording_refusals
 from core.telemetry import bind
+from services.inventory.stock import check_available
 from services.orders import handlers, views
-from services.orders.commands import ChangeAddress
+from services.orders.commands import ChangeAddress, RequestReplacement
 from services.orders.handlers import Orders
 from services.orders.state import CANCELLABLE
 from triggers.http.answers import Answer
@@ -82,8 +85,25 @@ async def _replace(
     command = read_body(req, ReplaceOrder).command(replacement_id)
     traceparent = trace(req, order_id)
     with bind(order_id=order_id, correlation_id=order_id, traceparent=traceparent):
+        await _check_stock(orders, order_id, command, traceparent)
         outcome = await handlers.request_replacement(orders, order_id, command, traceparent)
         if outcome.state.status in CANCELLABLE:
             await wake(client, order_id)
     order = await views.read_order(orders.documents, order_id)
     return REPLACED(order, {"Location": f"/api/orders/{replacement_id}"})
+
+
+async def _check_stock(orders: Orders, order_id: str, command: RequestReplacement, traceparent: str) -> None:
+    """Before the order is given up for lines that cannot be had. What it holds itself comes free for them."""
+    order = await views.read_order(orders.documents, order_id)
+    if order["replaced_by"] or order["status"] not in CANCELLABLE:
+        return
+    actor = f"customer:{order['customer_id']}"
+    asked = Asked(order_id, "orders.RequestReplacement", actor, order_id, traceparent)
+    wanted, freed = Counter[str](), Counter[str]()
+    for line in command.lines:
+        wanted[line.sku] += line.quantity
+    for held in order["lines"]:
+        freed[held["sku"]] += held["quantity"]
+    async with recording_refusals(orders.documents, asked, orders.clock.now()):
+        await check_available(orders.documents, wanted, freed)
