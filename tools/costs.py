@@ -7,7 +7,7 @@ messages sent, durable actions. `docs/azure-adapters.md` quotes the tables; a te
 
 import asyncio
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from tools.api import Api, Line, NewOrder, connect
@@ -45,18 +45,13 @@ async def costs() -> tuple[Costs, Costs]:
     settings, options = with_adapters("azure", QUIET)
     async with fresh_emulator(1, settings, options) as emulator, connect(emulator.url) as api:
         await api.load_stock({"A": 1000, "B": 1000})
-        warm = await _ended(emulator, api, replace(COMPLETED, customer_id="warm-up"), "completed")
-        await _at_rest(emulator)
+        orders = [await _ended(emulator, api, replace(COMPLETED, customer_id="warm-up"), "completed")]
+        await _at_rest(emulator, orders)
         found = []
-        orders = [warm]
         for order, status in ((COMPLETED, "completed"), (COMPENSATED, "cancelled")):
             await emulator.reset_metrics(0)
             orders.append(await _ended(emulator, api, order, status))
-            found.append(table(await _at_rest(emulator)))
-        violations = await settle(emulator.state, orders)
-    show(violations)
-    if violations:
-        raise RuntimeError(f"{len(violations)} violations")
+            found.append(table(await _at_rest(emulator, orders)))
     return found[0], found[1]
 
 
@@ -113,7 +108,12 @@ async def _ended(emulator: Emulator, api: Api, order: NewOrder, status: str) -> 
         await asyncio.sleep(0.1)
 
 
-async def _at_rest(emulator: Emulator) -> Counts:
+async def _at_rest(emulator: Emulator, orders: Sequence[str]) -> Counts:
+    """When the slowest feed has brought everything, and nothing is counted any more."""
+    violations = await settle(emulator.state, orders)
+    if violations:
+        show(violations)
+        raise RuntimeError(f"{len(violations)} violations")
     counts: Counts = {}
     while (now := _work(await emulator.metrics(0))) != counts:
         counts = now
