@@ -112,6 +112,12 @@ async def test_what_orders_hold_cannot_be_taken_away(documents, booking):
     assert await figures(documents) == (5, 5, 0)
 
 
+async def test_less_than_nothing_cannot_be_on_hand(documents):
+    with pytest.raises(BelowHeld, match="on_hand: must not go below 0, would be -1"):
+        await book(documents, "a", "k-1", Adjustment(-6, "lost"), START)
+    assert await figures(documents) == (5, 5, 0)
+
+
 @pytest.mark.parametrize("booking", [Receipt(MAX_ON_HAND), Adjustment(MAX_ON_HAND, "found")])
 async def test_there_is_a_most_that_can_be_on_hand(documents, booking):
     with pytest.raises(InvalidQuantity, match=str(MAX_ON_HAND)):
