@@ -85,6 +85,9 @@ class StandIn:
         asked = (await request.json())["shipment"]
         if asked["to_address"]["zip"] == "00000":
             return _error(422, "ADDRESS.VERIFY.FAILURE")
+        abroad = asked["to_address"]["country"] != asked["from_address"]["country"]
+        if abroad and not _declared(asked.get("customs_info")):
+            return _error(422, "SHIPMENT.CUSTOMS_INFO.INVALID")
         number = len(self.shipments) + 1
         id = f"shp_{number}"
         rates = [
@@ -106,6 +109,7 @@ class StandIn:
             "from_address": asked["from_address"],
             "to_address": asked["to_address"],
             "parcel": asked["parcel"],
+            "customs_info": asked.get("customs_info"),
             "rates": rates,
             "tracking_code": None,
             "refund_status": None,
@@ -155,6 +159,22 @@ class StandIn:
 
     async def _file(self, request: web.Request) -> web.Response:
         return web.Response(body=f"label {request.match_info['name']}".encode())
+
+
+def _declared(form: Any) -> bool:
+    """Whether it has what https://docs.easypost.com/docs/customs-infos and /customs-items ask for."""
+    if not form or not form["customs_certify"] or not form["customs_signer"] or not form["customs_items"]:
+        return False
+    known = form["contents_type"] in ("merchandise", "returned_goods") and form["restriction_type"] == "none"
+    return known and all(
+        item["description"]
+        and item["quantity"] > 0
+        and item["value"] > 0
+        and item["weight"] > 0
+        and len(item["origin_country"]) == 2
+        and len(item["currency"]) == 3
+        for item in form["customs_items"]
+    )
 
 
 def _error(status: int, code: str, headers: Mapping[str, str] | None = None) -> web.Response:

@@ -2,8 +2,7 @@
 
 https://docs.easypost.com/docs/shipments: a parcel's shipment is created with the parcel's key as `reference`,
 by which it can be retrieved, and bought in a second request; what was bought cannot be bought again. So a
-repeat finds the first, and no key of idempotency is needed. Within the shop's own country only: customs forms
-are not made.
+repeat finds the first, and no key of idempotency is needed.
 """
 
 from collections.abc import Mapping, Sequence
@@ -13,6 +12,7 @@ from typing import Any, Final
 import aiohttp
 from easypost import errors
 
+from adapters.easypost.customs import customs_info
 from adapters.easypost.news import news_of
 from adapters.easypost.requests import REFUSED, EasyPostRequests, Shipment
 from adapters.easypost.settings import EasyPostSettings
@@ -20,7 +20,7 @@ from core.outside_call import OutcomeUnknown, OutsideUnavailable
 from services.shipping.carrier import Carrier, Parcel
 from services.shipping.label import LabelFormat
 from services.shipping.messages import Address, ShipmentCancelled, ShipmentCreated, ShipmentRefused
-from services.shipping.offers import Offer, rank
+from services.shipping.offers import NotServed, Offer, rank
 from services.shipping.tracking import News
 
 API: Final = "https://api.easypost.com/v2"
@@ -40,7 +40,7 @@ class EasyPostCarrier(Carrier):
         self, settings: EasyPostSettings, shop: Address, timeout_s: float, *, api: str = API
     ) -> None:
         self._easypost = EasyPostRequests(settings.api_key, api, timeout_s)
-        self._ounces = settings.ounces_per_piece
+        self._settings = settings
         self._shop = shop
         self._timeout_s = timeout_s
 
@@ -48,22 +48,24 @@ class EasyPostCarrier(Carrier):
     def name(self) -> str:
         return NAME
 
-    async def quote(self, parcel: Parcel) -> Sequence[Offer]:
+    async def quote(self, parcel: Parcel) -> Sequence[Offer] | NotServed:
         """By a shipment without reference that is never bought, which costs nothing."""
-        if parcel.address.country != self._shop.country:
-            return []
+        asks = self._asks(parcel)
+        if isinstance(asks, NotServed):
+            return asks
         try:
-            return _offers(
-                await self._easypost.asked(lambda client: client.shipment.create(**self._asks(parcel)))
-            )
-        except REFUSED:
-            return []
+            return _offers(await self._easypost.asked(lambda client: client.shipment.create(**asks)))
+        except REFUSED as error:
+            return NotServed(_code(error))
 
     async def create(self, key: str, parcel: Parcel, service: str) -> ShipmentCreated | ShipmentRefused:
+        asks = self._asks(parcel)
+        if isinstance(asks, NotServed):
+            return ShipmentRefused(parcel.parcel_id, asks.reason)
         try:
             shipment = await self._retrieved(parcel.parcel_id)
             if shipment is None:
-                asked = {**self._asks(parcel), "reference": parcel.parcel_id}
+                asked = {**asks, "reference": parcel.parcel_id}
                 shipment = await self._easypost.done(lambda client: client.shipment.create(**asked))
             created = _created(parcel.parcel_id, shipment)
             if created is not None:
@@ -118,13 +120,18 @@ class EasyPostCarrier(Carrier):
         url = (shipment.get("postage_label") or {}).get(f"label_{format}_url")
         return await self._fetched(url) if url else None
 
-    def _asks(self, parcel: Parcel) -> dict[str, Any]:
+    def _asks(self, parcel: Parcel) -> dict[str, Any] | NotServed:
         sender, recipient = (parcel.address, self._shop) if parcel.return_of else (self._shop, parcel.address)
-        return {
+        ounces = self._settings.ounces_per_piece
+        asks: dict[str, Any] = {
             "from_address": _address(sender),
             "to_address": _address(recipient),
-            "parcel": {"weight": round(self._ounces * parcel.pieces, 1)},
+            "parcel": {"weight": round(ounces * parcel.pieces, 1)},
         }
+        if sender.country == recipient.country:
+            return asks
+        form = customs_info(self._settings.customs, parcel, self._shop.country, ounces)
+        return form if isinstance(form, NotServed) else {**asks, "customs_info": form}
 
     async def _retrieved(self, id: str) -> Shipment | None:
         """By EasyPost's id, or by reference. None: there is none."""

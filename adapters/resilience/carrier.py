@@ -6,7 +6,7 @@ from core.outside_policy import OutsidePolicy
 from services.shipping.carrier import Carrier, Parcel
 from services.shipping.label import LabelFormat
 from services.shipping.messages import ShipmentCancelled, ShipmentCreated, ShipmentRefused
-from services.shipping.offers import Offer
+from services.shipping.offers import NotServed, Offer
 from services.shipping.tracking import News
 
 
@@ -19,7 +19,7 @@ class ResilientCarrier(Carrier):
     def name(self) -> str:
         return self._carrier.name
 
-    async def quote(self, parcel: Parcel) -> Sequence[Offer]:
+    async def quote(self, parcel: Parcel) -> Sequence[Offer] | NotServed:
         return await self.guard.call(lambda: self._carrier.quote(parcel))
 
     async def create(self, key: str, parcel: Parcel, service: str) -> ShipmentCreated | ShipmentRefused:

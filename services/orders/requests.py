@@ -1,11 +1,14 @@
 """The commands that the saga sends for an order, made from its state."""
 
+from collections import Counter
+from collections.abc import Iterable
 from datetime import datetime
 
 from services.inventory.messages import ExtendHold, Release, Reserve, ReserveLine
+from services.orders.events import OrderLine
 from services.orders.state import OrderState
 from services.payments.messages import Charge, Refund
-from services.shipping.messages import Address, CancelShipment, CreateShipment
+from services.shipping.messages import Address, CancelShipment, Content, CreateShipment
 
 
 def reserve(state: OrderState, hold_until: datetime) -> Reserve:
@@ -33,12 +36,23 @@ def address_of(state: OrderState) -> Address:
     return Address(at.name, at.street, at.city, at.postal_code, at.country)
 
 
+def contents(pieces: Iterable[tuple[OrderLine, int]]) -> tuple[Content, ...]:
+    """What is in a parcel with so many pieces of these lines, at the prices that were paid. By SKU."""
+    quantities, values = Counter[str](), Counter[str]()
+    for line, quantity in pieces:
+        quantities[line.sku] += quantity
+        values[line.sku] += line.unit_price * quantity
+    return tuple(Content(sku, quantity, values[sku]) for sku, quantity in sorted(quantities.items()))
+
+
 def create_shipment(state: OrderState, hold_until: datetime) -> CreateShipment:
     return CreateShipment(
         state.order_id,
         address_of(state),
         state.delivery,
         sum(line.quantity for line in state.lines),
+        contents((line, line.quantity) for line in state.lines),
+        state.currency,
     )
 
 

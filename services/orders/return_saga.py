@@ -14,7 +14,7 @@ from core.envelope import command_id
 from services.inventory.messages import Restock, Restocked, RestockLine
 from services.orders import return_commands as c
 from services.orders.decider import ORDERS
-from services.orders.requests import address_of
+from services.orders.requests import address_of, contents
 from services.orders.returns import AWAITED, ENDED, Return, find
 from services.orders.saga import Answer, Ports, as_answer, send_command
 from services.orders.state import OrderState
@@ -81,6 +81,8 @@ async def request_label(ports: Ports, work: ReturnWork) -> Answer | None:
             address_of(order),
             order.delivery,
             sum(line.quantity for line in found.lines),
+            contents((order.lines[line.line - 1], line.quantity) for line in found.lines),
+            order.currency,
         ),
     )
     return None

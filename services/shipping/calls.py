@@ -2,7 +2,7 @@
 
 import asyncio
 import logging
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -21,6 +21,7 @@ from core.resilience import TRANSIENT
 from core.telemetry import log
 from services.shipping.carrier import Carrier, Parcel
 from services.shipping.decider import (
+    NOT_SERVED,
     CancellationNotFound,
     CarrierIsDown,
     RecordCancel,
@@ -30,7 +31,7 @@ from services.shipping.decider import (
 )
 from services.shipping.events import CancelStarted, CreateStarted
 from services.shipping.messages import CancelShipment, CreateShipment
-from services.shipping.offers import Offer, rank
+from services.shipping.offers import NotServed, Offer, rank
 from services.shipping.state import Shipment
 
 CREATE = contract_name(CreateShipment)
@@ -67,20 +68,22 @@ class Carriers:
             return None
         return guard_of(self.named(event.carrier if isinstance(event, CreateStarted) else before.carrier))
 
-    async def offers(self, parcel: Parcel) -> tuple[Offer, ...]:
-        """One a carrier, best first. One that cannot be asked for its prices now comes last: it may be the
-        only one that serves the destination.
+    async def offers(self, parcel: Parcel) -> tuple[tuple[Offer, ...], str]:
+        """One a carrier, best first, and why there is none. One that cannot be asked for its prices now comes
+        last: it may be the only one that serves the destination.
         """
 
-        async def quoted(carrier: Carrier) -> list[Offer]:
+        async def quoted(carrier: Carrier) -> Sequence[Offer] | NotServed:
             try:
-                return list(await carrier.quote(parcel))
+                return await carrier.quote(parcel)
             except TRANSIENT as error:
                 log(logger, logging.WARNING, "no prices", carrier=carrier.name, error=repr(error))
                 return [Offer(carrier.name, "", None, None)]
 
         found = await asyncio.gather(*(quoted(carrier) for carrier in self.by_name.values()))
-        return rank([offer for offers in found for offer in offers], parcel.delivery)
+        reasons = [each.reason for each in found if isinstance(each, NotServed)]
+        offers = [offer for each in found if not isinstance(each, NotServed) for offer in each]
+        return rank(offers, parcel.delivery), (*reasons, NOT_SERVED)[0]
 
 
 def create_call(carriers: Carriers, state: Shipment, intent: Intent, parcel: Parcel | None) -> Call:

@@ -6,15 +6,15 @@ from datetime import datetime
 from typing import Protocol
 
 from services.shipping.label import LabelFormat
-from services.shipping.messages import Address, ShipmentCancelled, ShipmentCreated, ShipmentRefused
-from services.shipping.offers import Offer
+from services.shipping.messages import Address, Content, ShipmentCancelled, ShipmentCreated, ShipmentRefused
+from services.shipping.offers import NotServed, Offer
 from services.shipping.tracking import News
 
 
 @dataclass(frozen=True, slots=True)
 class Parcel:
     """What is to be sent. `return_of` is the order whose goods it brings back, from `address` to the shop;
-    empty for the parcel of an order, which goes to `address`.
+    empty for the parcel of an order, which goes to `address`. `contents` are valued in `currency`.
     """
 
     parcel_id: str
@@ -22,6 +22,8 @@ class Parcel:
     delivery: str
     pieces: int
     return_of: str = ""
+    contents: tuple[Content, ...] = ()
+    currency: str = ""
 
 
 class Carrier(Protocol):
@@ -34,8 +36,10 @@ class Carrier(Protocol):
     @property
     def name(self) -> str: ...
 
-    async def quote(self, parcel: Parcel) -> Sequence[Offer]:
-        """None for a destination that it does not serve. Nothing is ordered by it."""
+    async def quote(self, parcel: Parcel) -> Sequence[Offer] | NotServed:
+        """No offer for a destination that it does not serve, and NotServed where it has more to say of it.
+        Nothing is ordered by it.
+        """
         ...
 
     async def create(self, key: str, parcel: Parcel, service: str) -> ShipmentCreated | ShipmentRefused:

@@ -38,7 +38,7 @@ NOT_SERVED = "not_served"
 class StartCreate:
     """`deadline` is of the call that it may lead to.
 
-    offers: one a carrier, best first; none: no carrier serves the destination.
+    offers: one a carrier, best first; none: no carrier serves the destination, because of `not_served`.
     return_of: the order whose goods the parcel brings back, if it does.
     address, pieces: what the label says.
     """
@@ -49,6 +49,7 @@ class StartCreate:
     return_of: str = ""
     address: Address | None = None
     pieces: int = 0
+    not_served: str = NOT_SERVED
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,7 +145,7 @@ def _start_create(state: Shipment, command: StartCreate) -> Sequence[ShipmentEve
     order_id = command.parcel_id
     if state.status == "none":
         if not command.offers:
-            return [ShipmentRefused(order_id, NOT_SERVED)]
+            return [ShipmentRefused(order_id, command.not_served)]
         best = command.offers[0]
         return [
             CreateStarted(

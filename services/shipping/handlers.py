@@ -99,16 +99,28 @@ async def _start(
     """With the parcel that is to be sent, if one is."""
     match asked:
         case CreateShipment():
-            parcel = Parcel(asked.order_id, asked.address, asked.delivery, asked.pieces)
+            parcel = _parcel(asked, asked.order_id)
         case CreateReturn():
-            parcel = Parcel(asked.return_id, asked.address, asked.delivery, asked.pieces, asked.order_id)
+            parcel = _parcel(asked, asked.return_id, return_of=asked.order_id)
         case CancelReturn():
             return None, StartCancel(CancelShipment(asked.return_id), carriers.deadline())
         case CancelShipment():
             return None, StartCancel(asked, carriers.deadline())
-    offers = await carriers.offers(parcel)
+    offers, not_served = await carriers.offers(parcel)
     return parcel, StartCreate(
-        parcel.parcel_id, carriers.deadline(), offers, parcel.return_of, parcel.address, parcel.pieces
+        parcel.parcel_id,
+        carriers.deadline(),
+        offers,
+        parcel.return_of,
+        parcel.address,
+        parcel.pieces,
+        not_served,
+    )
+
+
+def _parcel(asked: CreateShipment | CreateReturn, parcel_id: str, return_of: str = "") -> Parcel:
+    return Parcel(
+        parcel_id, asked.address, asked.delivery, asked.pieces, return_of, asked.contents, asked.currency
     )
 
 

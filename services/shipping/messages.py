@@ -27,17 +27,28 @@ class Address:
     country: str
 
 
+@dataclass(frozen=True, slots=True)
+class Content:
+    """The pieces of one SKU in a parcel; `value` is that of all of them, in minor units."""
+
+    sku: str
+    quantity: Annotated[int, Field(gt=0, lt=2**53)]
+    value: Annotated[int, Field(ge=0, lt=2**53)]
+
+
 @contract("shipping.create")
 @dataclass(frozen=True, slots=True)
 class CreateShipment:
     """`delivery` is what the customer chose: `standard`, `express`, `economy` or a carrier's own product;
-    `pieces` the number of articles in the parcel.
+    `pieces` the number of articles in the parcel; `contents`, valued in `currency`, what a customs form says.
     """
 
     order_id: Id
     address: Address
     delivery: str
     pieces: Annotated[int, Field(gt=0, lt=2**53)]
+    contents: tuple[Content, ...] = ()
+    currency: str = ""
 
 
 @contract("shipping.created")
@@ -52,8 +63,8 @@ class ShipmentCreated:
 @contract("shipping.refused")
 @dataclass(frozen=True, slots=True)
 class ShipmentRefused:
-    """`reason` is the code of the last carrier that refused, `not_served` (none serves the destination), or
-    `cancelled` (the undo came first, or before the outcome was known).
+    """`reason` is the code of the last carrier that refused, or of one that makes no offer when nobody does,
+    `not_served` without one, or `cancelled` (the undo came first, or before the outcome was known).
     """
 
     order_id: str
@@ -86,6 +97,8 @@ class CreateReturn:
     address: Address
     delivery: str
     pieces: Annotated[int, Field(gt=0, lt=2**53)]
+    contents: tuple[Content, ...] = ()
+    currency: str = ""
 
 
 @contract("shipping.return_created")

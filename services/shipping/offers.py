@@ -25,6 +25,13 @@ class Offer:
     days: int | None
 
 
+@dataclass(frozen=True, slots=True)
+class NotServed:
+    """Why a carrier makes no offer for a parcel: a code of its own."""
+
+    reason: str
+
+
 def rank(offers: Sequence[Offer], delivery: str) -> tuple[Offer, ...]:
     """The best offer of each carrier, the best of all first. A carrier that does not serve the destination
     makes none.

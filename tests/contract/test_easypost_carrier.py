@@ -13,7 +13,7 @@ from adapters.easypost.settings import EasyPostSettings
 from core.outside_call import OutcomeUnknown, OutsideUnavailable
 from services.shipping.carrier import Parcel
 from services.shipping.messages import Address, ShipmentCancelled, ShipmentCreated, ShipmentRefused
-from services.shipping.offers import Offer
+from services.shipping.offers import NotServed, Offer
 from services.shipping.tracking import News
 from tests.easypost_stand_in import KEY, StandIn, serving
 
@@ -54,10 +54,9 @@ async def test_what_the_rates_are_is_asked_and_nothing_is_bought(carrier, server
     assert await carrier.find_shipment("ord-1") is None
 
 
-async def test_no_offer_is_made_for_abroad_nor_for_an_address_that_is_none(carrier, server):
-    assert await carrier.quote(replace(PARCEL, address=replace(ADA, country="CA"))) == []
-    assert server.requests == []
-    assert await carrier.quote(replace(PARCEL, address=replace(ADA, postal_code="00000"))) == []
+async def test_no_offer_is_made_for_an_address_that_is_none_and_why_is_said(carrier):
+    wrong = replace(PARCEL, address=replace(ADA, postal_code="00000"))
+    assert await carrier.quote(wrong) == NotServed("ADDRESS.VERIFY.FAILURE")
 
 
 async def test_a_shipment_is_bought_at_the_rate_that_was_chosen_and_only_once(carrier, server):

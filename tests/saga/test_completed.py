@@ -8,7 +8,7 @@ from core.telemetry import root_traceparent
 from emulator.durable import history
 from services.inventory.messages import Reserve, ReserveLine
 from services.payments.messages import Charge
-from services.shipping.messages import Address, CreateShipment
+from services.shipping.messages import Address, Content, CreateShipment
 from tests.saga.driver import DONE, HOLD_S, ORDER_ID, STEPS, World
 
 
@@ -40,7 +40,9 @@ async def test_the_commands_carry_what_the_services_need() -> None:
     assert sent.data == Reserve(ORDER_ID, lines, sent.time + timedelta(seconds=HOLD_S))
     assert world.last_command("payments").data == Charge(ORDER_ID, "c-1", 340, "GBP", "tok_ok")
     address = Address("Ann", "1 Road", "Leeds", "LS1", "GB")
-    assert world.last_command("shipping").data == CreateShipment(ORDER_ID, address, "standard", 4)
+    assert world.last_command("shipping").data == CreateShipment(
+        ORDER_ID, address, "standard", 4, (Content("a", 3, 290), Content("b", 1, 50)), "GBP"
+    )
 
 
 async def test_each_command_names_the_message_that_led_to_it() -> None:

@@ -6,7 +6,7 @@ from services.inventory.messages import Restock, RestockLine
 from services.orders import return_commands as c
 from services.orders.policy import OPERATOR_EVENT
 from services.payments.messages import RefundPart
-from services.shipping.messages import CancelReturn, CreateReturn
+from services.shipping.messages import CancelReturn, Content, CreateReturn
 from tests.saga.return_driver import (
     LABEL,
     LABEL_CANCELLED,
@@ -43,6 +43,7 @@ async def test_the_commands_say_what_is_due() -> None:
     )
     assert isinstance(label, CreateReturn)
     assert (label.return_id, label.address.city, label.pieces) == (RETURN_ID, "London", 1)
+    assert (label.contents, label.currency) == ((Content("sku-0", 1, 250),), "GBP")
     assert restock == Restock(ORDER_ID, RETURN_ID, (RestockLine("sku-0", 1, 0),))
     assert refund == RefundPart(ORDER_ID, RETURN_ID, 250, "GBP")
 

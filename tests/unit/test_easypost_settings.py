@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from adapters.easypost.customs import Customs
 from adapters.easypost.settings import EasyPostSettings, read_easypost_settings
 from core.settings import InvalidSetting, read_settings
 
@@ -16,6 +17,35 @@ def test_the_settings_are_read():
     assert read_easypost_settings(GIVEN) == EasyPostSettings("EZTKabc123", "0123456789abcdef", 16.0)
     heavy = GIVEN | {"EASYPOST_OUNCES_PER_PIECE": "2.5"}
     assert read_easypost_settings(heavy).ounces_per_piece == 2.5
+
+
+FORM = {"EASYPOST_CUSTOMS_SIGNER": "Grace Hopper", "EASYPOST_CUSTOMS_DESCRIPTION": "Teapots of porcelain"}
+
+
+def test_what_customs_are_told_is_read_and_may_be_left_out():
+    assert read_easypost_settings(GIVEN).customs is None
+    assert read_easypost_settings(GIVEN | FORM).customs == Customs("Grace Hopper", "Teapots of porcelain")
+    more = {"EASYPOST_CUSTOMS_ORIGIN": "DE", "EASYPOST_CUSTOMS_TARIFF": "6911.10"}
+    assert read_easypost_settings(GIVEN | FORM | more).customs == Customs(
+        "Grace Hopper", "Teapots of porcelain", "DE", "691110"
+    )
+
+
+@pytest.mark.parametrize(
+    ("changes", "name"),
+    [
+        ({"EASYPOST_CUSTOMS_SIGNER": ""}, "EASYPOST_CUSTOMS_SIGNER"),
+        ({"EASYPOST_CUSTOMS_DESCRIPTION": ""}, "EASYPOST_CUSTOMS_DESCRIPTION"),
+        ({"EASYPOST_CUSTOMS_DESCRIPTION": "x" * 101}, "EASYPOST_CUSTOMS_DESCRIPTION"),
+        ({"EASYPOST_CUSTOMS_ORIGIN": "Germany"}, "EASYPOST_CUSTOMS_ORIGIN"),
+        ({"EASYPOST_CUSTOMS_TARIFF": "69"}, "EASYPOST_CUSTOMS_TARIFF"),
+        ({"EASYPOST_CUSTOMS_TARIFF": "tea pots"}, "EASYPOST_CUSTOMS_TARIFF"),
+        (dict.fromkeys(FORM, "") | {"EASYPOST_CUSTOMS_ORIGIN": "DE"}, "EASYPOST_CUSTOMS_ORIGIN"),
+    ],
+)
+def test_a_half_or_wrong_form_is_refused_by_name(changes, name):
+    with pytest.raises(InvalidSetting, match=f"^{name}: "):
+        read_easypost_settings(GIVEN | FORM | changes)
 
 
 @pytest.mark.parametrize(

@@ -145,7 +145,7 @@ def test_the_carriers_quote_by_pieces_destination_and_the_hour_and_ask_nobody(
     async def scenario() -> None:
         world = World()
         world.clock.start = START.replace(hour=hour)
-        found = await world.carriers.offers(Parcel(ORDER, replace(ADDRESS, country=country), delivery, 3))
+        found, _ = await world.carriers.offers(Parcel(ORDER, replace(ADDRESS, country=country), delivery, 3))
         assert [(offer.carrier, offer.price, offer.days) for offer in found] == offers
         assert world.documents.requests == []
 

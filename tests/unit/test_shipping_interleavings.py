@@ -28,7 +28,7 @@ from services.shipping.messages import (
     ShipmentCreated,
     ShipmentRefused,
 )
-from services.shipping.offers import Offer
+from services.shipping.offers import NotServed, Offer
 from services.shipping.tracking import News
 from tests.fakes import START, FakeBus, FakeDocuments, FakeLoopClock
 from tests.interleaving import (
@@ -393,6 +393,28 @@ def test_a_carrier_that_cannot_be_asked_for_prices_is_asked_last():
         other.second.down = True
         await other.handle("create")
         assert other.first.live == {"a-first-1"}
+
+    run_simulated(scenario())
+
+
+def test_a_parcel_that_no_carrier_takes_is_refused_with_what_a_carrier_says_of_it():
+    async def scenario() -> None:
+        world = TwoCarriers()
+
+        async def not_served(parcel: Parcel) -> Sequence[Offer] | NotServed:
+            return NotServed("customs_not_set_up")
+
+        async def none(parcel: Parcel) -> Sequence[Offer] | NotServed:
+            return []
+
+        world.first.quote = not_served  # type: ignore[assignment, method-assign]
+        world.second.quote = none  # type: ignore[assignment, method-assign]
+        await world.handle("create")
+        assert [orjson.loads(data)["reason"] for _, data in world.replies("create")] == ["customs_not_set_up"]
+        other = TwoCarriers()
+        other.first.quote = not_served  # type: ignore[assignment, method-assign]
+        await other.handle("create")
+        assert other.second.live == {"second-1"}
 
     run_simulated(scenario())
 
