@@ -17,6 +17,16 @@ _HTML_FOOT_DE = _HTML_FOOT.replace("WORDS", "Keine weiteren Mails dieser Art")
 # `replaced_by` has a default, because what is queued by the version before does not have it.
 
 _EN: Mapping[str, tuple[str, str]] = {
+    "order_confirmed": (
+        "We have your order {{ order_id }}",
+        "Thank you for your order {{ order_id }} of {{ total|money(currency) }}"
+        "{% if replaces %}, in place of {{ replaces }}{% endif %}.",
+    ),
+    "order_payment_pending": (
+        "Your order {{ order_id }} waits for your payment",
+        "Please confirm the payment of your order {{ order_id }} soon, where you ordered. "
+        "Without it the order will be cancelled.",
+    ),
     "order_shipped": (
         "Your order {{ order_id }} is on its way",
         "Your order {{ order_id }} was handed to the carrier. Tracking number: {{ tracking_number }}",
@@ -118,6 +128,16 @@ _EN: Mapping[str, tuple[str, str]] = {
 """Title and text by kind: what differs between kinds; the rest is the same for all."""
 
 _DE: Mapping[str, tuple[str, str]] = {
+    "order_confirmed": (
+        "Ihre Bestellung {{ order_id }} ist eingegangen",
+        "Vielen Dank für Ihre Bestellung {{ order_id }} über {{ total|money(currency) }}"
+        "{% if replaces %}, anstelle von {{ replaces }}{% endif %}.",
+    ),
+    "order_payment_pending": (
+        "Ihre Bestellung {{ order_id }} wartet auf die Zahlung",
+        "Bitte bestätigen Sie bald die Zahlung Ihrer Bestellung {{ order_id }}, dort, wo Sie bestellt haben. "
+        "Sonst wird die Bestellung storniert.",
+    ),
     "order_shipped": (
         "Ihre Bestellung {{ order_id }} ist unterwegs",
         "Ihre Bestellung {{ order_id }} wurde dem Zusteller übergeben. Sendungsnummer: {{ tracking_number }}",

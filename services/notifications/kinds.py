@@ -13,6 +13,7 @@ type Audience = Literal["customer", "operators"]
 class Kind:
     """`transactional`: the customer cannot switch it off, because money or the contract is concerned.
 
+    `urgent`: it is sent in quiet hours too, on every channel, because it is of no use after them.
     `sample`: the parameters of an example; a template may use these names and no others. A parameter named
     `amount` is in minor units of the parameter `currency`.
     """
@@ -21,6 +22,7 @@ class Kind:
     audience: Audience
     transactional: bool
     sample: Mapping[str, Json]
+    urgent: bool = False
 
 
 def _of_order(**parameters: Json) -> Mapping[str, Json]:
@@ -36,6 +38,8 @@ _STOCK: Mapping[str, Json] = {"sku": "TEAPOT", "available": 4, "threshold": 5}
 KINDS: Mapping[str, Kind] = {
     kind.name: kind
     for kind in (
+        Kind("order_confirmed", "customer", True, _of_order(total=4990, currency="GBP", replaces="")),
+        Kind("order_payment_pending", "customer", True, _of_order(), urgent=True),
         Kind("order_shipped", "customer", False, _of_order(tracking_number="SBX-4711")),
         Kind(
             "order_cancelled",

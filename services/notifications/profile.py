@@ -106,10 +106,10 @@ def wanted(profile: Profile, kind: str, channel: ChannelName) -> bool:
 
 
 def due(profile: Profile, kind: str, channel: ChannelName, now: datetime) -> datetime:
-    """Now, or the end of the quiet hours. An e-mail about money or the contract does not wait for that: it
-    makes no noise, and whoever looks for it finds it.
+    """Now, or the end of the quiet hours. Two do not wait for that: what is urgent; and an e-mail about money
+    or the contract, which makes no noise, and whoever looks for it finds it.
     """
-    if channel == "email" and KINDS[kind].transactional:
+    if KINDS[kind].urgent or (channel == "email" and KINDS[kind].transactional):
         return now
     return not_before(profile, now)
 

@@ -264,6 +264,7 @@ PUBLISHED = frozenset(
     for cls in (
         OrderCreated,
         InventoryReserved,
+        PaymentPending,
         PaymentProcessed,
         ShippingCreated,
         OrderCompleted,

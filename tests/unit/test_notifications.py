@@ -2,20 +2,24 @@
 
 import itertools
 import json
+from datetime import timedelta
 
 import pytest
 
 from core.contracts import InvalidContract
 from core.decider import Cause, execute
+from services.notifications.profile import QuietHours
 from services.orders.commands import Place, RequestReplacement
 from services.orders.decider import ORDERS
 from services.orders.events import (
     NeedsAttention,
     OrderCancelled,
     OrderCompleted,
+    OrderCreated,
     OrderDelivered,
     OrderLine,
     OrderReturnedToSender,
+    PaymentPending,
     PaymentRefunded,
     ShippingAddress,
 )
@@ -217,7 +221,12 @@ RETURNS = [
 ]
 
 
-@pytest.mark.parametrize("data", [OrderDelivered("ord-1", "ada", "TRACK-1", START), *RETURNS])
+CREATED = OrderCreated(
+    "ord-1", "ada", "GBP", 4990, (), ShippingAddress("", "", "", "", ""), "", "standard", "", START, "ord-0"
+)
+
+
+@pytest.mark.parametrize("data", [CREATED, OrderDelivered("ord-1", "ada", "TRACK-1", START), *RETURNS])
 async def test_each_step_that_concerns_the_customer_is_told_with_what_its_template_needs(data):
     clock = FakeClock()
     documents, bus = FakeDocuments(clock), FakeBus(clock)
@@ -229,10 +238,25 @@ async def test_each_step_that_concerns_the_customer_is_told_with_what_its_templa
     assert statuses(documents) == {"email": ["sent"]}
     [message] = to.channels["email"].sent
     assert "ord-1" in message.title + message.text
-    for name in ("tracking_number", "return_id"):
+    for name in ("tracking_number", "return_id", "replaces"):
         assert getattr(data, name, "") in message.text
     if isinstance(data, ReturnRefunded):
         assert "£49.90" in message.title
+
+
+@pytest.mark.parametrize(("reason", "told"), [("needs_action", True), ("processing", False)])
+async def test_a_customer_is_told_of_a_payment_that_waits_for_him_at_any_hour_and_of_no_other(reason, told):
+    clock = FakeClock()
+    documents, bus = FakeDocuments(clock), FakeBus(clock)
+    to = notifier(documents, bus, clock)
+    await ordered(documents)
+    quiet = QuietHours(START.time(), (START + timedelta(hours=8)).time())
+    await with_profile(documents, ADA.__replace__(quiet_hours=quiet))
+    await notify(to, event(PaymentPending("ord-1", reason, START + timedelta(minutes=15)), 3))
+    await drain(to, bus, clock)
+
+    assert statuses(documents) == ({"email": ["sent"], "push": ["sent"]} if told else {})
+    assert clock.now() == START
 
 
 async def test_the_operators_are_told_of_a_return_that_needs_attention(documents, bus):
@@ -261,7 +285,7 @@ async def test_the_operators_are_told_of_a_parcel_that_needs_attention(documents
     assert "the return ord-1-r1" in message.text
 
 
-def test_the_subscriptions_take_exactly_what_is_told():
+def test_the_subscriptions_take_exactly_what_is_told_but_for_the_confirmation_that_a_shop_may_want():
     [namespace] = json.loads((TOPOLOGY / "servicebus.json").read_text())["UserConfig"]["Namespaces"]
     labels = {
         topic["Name"]: {
@@ -272,7 +296,7 @@ def test_the_subscriptions_take_exactly_what_is_told():
         }
         for topic in namespace["Topics"]
     }
-    assert labels == {"order-events": TOLD, "service-events": TOLD_OF_SERVICES}
+    assert labels == {"order-events": TOLD - {"orders.created"}, "service-events": TOLD_OF_SERVICES}
 
 
 async def ordered(documents):

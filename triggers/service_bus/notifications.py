@@ -16,8 +16,10 @@ from services.orders.decider import OrderNotFound
 from services.orders.events import (
     NeedsAttention,
     OrderCancelled,
+    OrderCreated,
     OrderDelivered,
     OrderReturnedToSender,
+    PaymentPending,
     PaymentRefunded,
     ShippingCreated,
 )
@@ -40,6 +42,8 @@ from triggers.service_bus.receiving import receive
 SUBSCRIPTION = "order-events/Subscriptions/notifications"
 SERVICE_SUBSCRIPTION = "service-events/Subscriptions/notifications"
 KIND_OF: Mapping[type, str] = {
+    OrderCreated: "order_confirmed",
+    PaymentPending: "order_payment_pending",
     ShippingCreated: "order_shipped",
     OrderDelivered: "order_delivered",
     OrderReturnedToSender: "order_returned_to_sender",
@@ -53,7 +57,10 @@ KIND_OF: Mapping[type, str] = {
     ReturnCancelled: "return_cancelled",
     ReturnNeedsAttention: "return_needs_attention",
 }
-"""What is told of an event of `order-events`. A kind's parameters are the event's fields of those names."""
+"""What is told of an event of `order-events`. A kind's parameters are the event's fields of those names.
+
+The subscription takes all of these but the first, whose confirmation a shop may want: docs/notifications.md.
+"""
 
 KIND_OF_SERVICES: Mapping[type, str] = {
     StockLow: "stock_low",
@@ -174,8 +181,11 @@ async def _close(notifier: Notifier, event: Envelope, about: alerts.About, key: 
 
 
 def _concerns_anybody(data: object) -> bool:
-    """A refund of nothing does not, nor what keeps the parcel of a return from the shop."""
+    """A refund of nothing does not, nor what keeps the parcel of a return from the shop, nor a payment for
+    which the customer can do nothing."""
     match data:
+        case PaymentPending(reason=reason):
+            return reason == "needs_action"
         case PaymentRefunded(amount=amount):
             return amount > 0
         case DeliveryException(return_id=return_id):
