@@ -105,6 +105,8 @@ def _first_bad_byte(content: bytes) -> int:
 
 
 def _column(header: Sequence[str]) -> Column:
+    if len(header) == 1 and any(mark in header[0] for mark in ";\t"):
+        raise InvalidFile("header", "must part the columns by commas (RFC 4180)")
     unknown = [name for name in header if name not in _COLUMNS]
     if unknown:
         raise InvalidFile("header", f"must name no other columns than {', '.join(_COLUMNS)}")

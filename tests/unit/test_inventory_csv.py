@@ -112,6 +112,8 @@ def test_a_sku_is_in_one_row_only():
         (b"sku,quantity,price\nA,1,1\n", "header", "no other columns"),
         (b"sku,quantity,sku\nA,1,1\n", "header", "each column once"),
         (b"A,1\n", "header", "no other columns"),
+        (b"sku;quantity\nA;1\n", "header", "by commas"),
+        (b"sku\tquantity\nA\t1\n", "header", "by commas"),
         ("sku,quantity\nÄ,1\n".encode("latin-1"), "body", "must be UTF-8, is not at byte 13"),
         (b'sku,quantity\n"A,1\n', "body", "must be CSV"),
         (b'sku,quantity\n"A"b,1\n', "body", "must be CSV"),
