@@ -19,6 +19,9 @@ SERVED_BY: Mapping[str, ChannelName] = {
 DEVELOPMENT_URL = "http://127.0.0.1:7071"
 DEVELOPMENT_KEY = "an outbox reaches nobody, so its links need no secret"
 LEAST_KEY_CHARACTERS = 32
+IN_AZURE = "WEBSITE_SITE_NAME"
+"""What every plan of Azure Functions sets, and a development machine does not."""
+
 TLS = ("starttls", "tls", "none")
 
 
@@ -78,6 +81,8 @@ def read_notification_settings(environment: Mapping[str, str], adapters: str) ->
         vapid_subject=text("ORDERFLOW_VAPID_SUBJECT"),
     )
     _check(settings)
+    if settings.to_outbox and environment.get(IN_AZURE):
+        raise InvalidSetting(f"{CHANNELS_SETTING}: outbox is for development, and reaches nobody in Azure")
     return settings
 
 

@@ -6,13 +6,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from adapters.notifications.connect import channels_of
 from adapters.notifications.delivery_status import MAX_PARTS, read_delivery_status
 from adapters.notifications.mail_ids import mail_id
-from adapters.notifications.smtp import SmtpEmail, SmtpServer
+from adapters.notifications.settings import NotificationSettings
 from services.notifications.channels import Message
 from services.notifications.reports import Posted
 from services.notifications.telling import tell
-from tests.fakes import START, FakeClock
+from tests.fakes import START, FakeClock, FakeDocuments
 from tests.misbehaving import smtp_server
 from tests.notification_support import ADA, NOTICE, drain, statuses, with_profile
 from tests.unit.http_support import broken_rules, content
@@ -149,24 +150,30 @@ def test_whatever_comes_is_read_or_refused(raw):
     assert len(posted.reports) <= 1
 
 
-async def sent(reports):
+async def sent(report_key):
     message = Message(MAIL, ("ada@example.com",), "Hi", "text")
     async with smtp_server() as server:
-        channel = SmtpEmail(
-            SmtpServer("127.0.0.1", server.port, "none"), SENDER, FakeClock(), 5.0, reports=reports
+        settings = NotificationSettings(
+            ("smtp",),
+            email_sender=SENDER,
+            smtp_host="127.0.0.1",
+            smtp_port=server.port,
+            smtp_tls="none",
+            report_key=report_key,
         )
-        await channel.send(message)
+        channels = channels_of(settings, FakeDocuments(), FakeClock(), 5.0)
+        await channels["email"].send(message)
     [mail] = server.mails
     assert message_from_bytes(mail, policy=policy.default)["Message-ID"] == MESSAGE_ID
     return [command for command in server.commands if command[:4] in (b"MAIL", b"RCPT")]
 
 
 async def test_where_reports_are_read_servers_are_asked_for_them_under_the_mail_s_id():
-    assert await sent(reports=True) == [
+    assert await sent(REPORT_KEY) == [
         f"MAIL FROM:<{SENDER}> RET=HDRS ENVID={ID}".encode(),
         b"RCPT TO:<ada@example.com> NOTIFY=SUCCESS,FAILURE",
     ]
-    assert await sent(reports=False) == [f"MAIL FROM:<{SENDER}>".encode(), b"RCPT TO:<ada@example.com>"]
+    assert await sent("") == [f"MAIL FROM:<{SENDER}>".encode(), b"RCPT TO:<ada@example.com>"]
 
 
 @pytest.fixture

@@ -49,6 +49,15 @@ def test_the_outbox_is_the_default_only_where_everything_is_embedded():
     assert not read_notification_settings(ALL, "embedded").to_outbox
 
 
+@pytest.mark.parametrize("adapters", ["azure", "embedded"])
+def test_in_azure_there_is_no_outbox_that_shows_mails_and_whose_links_anybody_can_sign(adapters):
+    outbox = {"ORDERFLOW_NOTIFICATION_CHANNELS": "outbox"}
+    assert read_notification_settings(outbox, adapters).to_outbox
+    with pytest.raises(InvalidSetting, match="outbox is for development"):
+        read_notification_settings(outbox | {"WEBSITE_SITE_NAME": "orderflow"}, adapters)
+    assert read_notification_settings({"WEBSITE_SITE_NAME": "orderflow"}, "azure").channels == ()
+
+
 @pytest.mark.parametrize(
     ("change", "rule"),
     [
