@@ -1,4 +1,4 @@
-"""The composition root: builds the adapters that the settings name and registers every function."""
+"""The composition root: connects what the settings name, builds the services, registers every function."""
 
 import os
 from functools import partial
@@ -8,24 +8,13 @@ from opentelemetry.metrics import get_meter
 
 from activities import orders as order_activities
 from activities import returns as return_activities
-from adapters.notifications.connect import channels_of, operators_of
+from adapters.notifications.connect import operators_of
 from adapters.notifications.delivery_status import read_delivery_status
 from adapters.notifications.event_grid import read_events
 from adapters.notifications.outbox import read_outbox
 from adapters.notifications.settings import read_notification_settings
-from adapters.resilience.carrier import ResilientCarrier
-from adapters.resilience.channel import ResilientChannel
-from adapters.resilience.gateway import ResilientGateway
-from adapters.sandbox.carrier import sandbox_carriers
-from adapters.sandbox.gateway import SandboxGateway
-from adapters.sandbox.payment_webhooks import SandboxWebhooks
-from adapters.sandbox.shipping_webhooks import SandboxShippingWebhooks
-from core.blobs import Blobs
-from core.bus import Bus
-from core.clock import Clock
-from core.documents import Documents
+from composition import infrastructure, providers
 from core.outside_metrics import observe
-from core.outside_policy import OutsidePolicy
 from core.settings import read_settings
 from core.telemetry import configure_logging
 from orchestrators import blueprint as orchestrators
@@ -36,10 +25,6 @@ from services.orders.handlers import Orders
 from services.orders.list_projection import ORDER_LIST
 from services.orders.policy import longest_forward_s, policy_of, return_policy_of
 from services.orders.saga import Ports
-from services.payments.gateway import PaymentGateway, Webhooks
-from services.shipping.calls import Carriers
-from services.shipping.carrier import Carrier
-from services.shipping.carrier import Webhooks as ShippingWebhooks
 from services.shipping.messages import Address
 from triggers.change_feed import audit as audit_changes
 from triggers.change_feed import inventory as stock_changes
@@ -75,76 +60,30 @@ from triggers.timers import shipping as shipping_timers
 settings = read_settings(os.environ)
 configure_logging(settings.log_level)
 
-documents: Documents
-bus: Bus
-blobs: Blobs
-clock: Clock
-# Imported by choice, so that what is deployed needs no emulator, and the emulator alone no Azure data SDK.
-if settings.adapters == "azure":
-    from adapters import azure
+told = read_notification_settings(os.environ, settings.adapters)
+shop = Address(*settings.shop_address)
 
-    in_azure = azure.connect(os.environ)
-    documents, bus, clock = in_azure.documents, in_azure.bus, in_azure.clock
-    blobs = in_azure.blobs
-else:
-    from adapters import embedded
-
-    in_emulator = embedded.connect()
-    documents, bus, clock = in_emulator.documents, in_emulator.bus, in_emulator.clock
-    blobs = in_emulator.blobs
+places = infrastructure.connect(settings, os.environ)
+documents, bus, blobs, clock = places.documents, places.bus, places.blobs, places.clock
+outside = providers.connect(settings, told, os.environ, places, shop)
+gateway, carriers = outside.gateway, outside.carriers
+observe(outside.policies, get_meter("orderflow"))
 
 orders = Orders(documents, clock)
 policy = policy_of(settings)
 return_sagas = ReturnSagas(policy, return_policy_of(settings))
 hold_s = longest_forward_s(policy, len(ORDER_SAGA)) + settings.hold_margin_s
 ports = Ports(documents, bus, clock, hold_s)
-gateway: PaymentGateway
-webhooks: Webhooks
-if settings.payment_gateway == "stripe":
-    from adapters.stripe.connect import connect
-    from adapters.stripe.settings import read_stripe_settings
-
-    gateway, webhooks = connect(read_stripe_settings(os.environ), settings.gateway.attempt_s)
-else:
-    gateway, webhooks = SandboxGateway(documents, bus, clock), SandboxWebhooks()
-gateway_policy = OutsidePolicy(f"gateway:{settings.payment_gateway}", settings.gateway)
-gateway = ResilientGateway(gateway, gateway_policy)
-shop = Address(*settings.shop_address)
-by_name: dict[str, Carrier] = {}
-shipping_webhooks: list[ShippingWebhooks] = []
-if "sandbox" in settings.carriers:
-    by_name.update(sandbox_carriers(documents, bus, clock))
-    shipping_webhooks.append(SandboxShippingWebhooks())
-if "easypost" in settings.carriers:
-    from adapters.easypost import connect as easypost
-    from adapters.easypost.settings import read_easypost_settings
-
-    of_easypost, easypost_webhooks = easypost.connect(
-        read_easypost_settings(os.environ), shop, settings.carrier.attempt_s
-    )
-    by_name[of_easypost.name] = of_easypost
-    shipping_webhooks.append(easypost_webhooks)
-carrier_policies = {name: OutsidePolicy(f"carrier:{name}", settings.carrier) for name in by_name}
-carriers = Carriers(
-    {name: ResilientCarrier(by_name[name], each) for name, each in carrier_policies.items()},
-    clock,
-    settings.carrier.timeout_s,
-)
-told = read_notification_settings(os.environ, settings.adapters)
-channels = channels_of(told, documents, clock, settings.sender.timeout_s)
-sender_policies = {name: OutsidePolicy(f"sender:{name}", settings.sender) for name in channels}
 notifier = Notifier(
     documents,
     bus,
     clock,
-    channels={name: ResilientChannel(channels[name], each) for name, each in sender_policies.items()},
+    channels=outside.channels,
     operators=operators_of(told),
     unsubscribe_url=f"{told.public_url}/api/unsubscribe",
     unsubscribe_key=told.unsubscribe_key,
     timeout_s=settings.sender.timeout_s,
 )
-outside_policies = (gateway_policy, *carrier_policies.values(), *sender_policies.values())
-observe(outside_policies, get_meter("orderflow"))
 
 app = df.DFApp()
 for blueprint in (
@@ -157,12 +96,12 @@ for blueprint in (
     inventory_api.blueprint(documents, clock),
     imports_api.blueprint(documents, bus, blobs, clock),
     payment_methods_api.blueprint(documents, gateway, clock, settings.gateway.timeout_s),
-    payments_api.blueprint(documents, bus, clock, webhooks),
-    shipments_api.blueprint(documents, bus, blobs, carriers, shipping_webhooks, shop),
+    payments_api.blueprint(documents, bus, clock, outside.payment_webhooks),
+    shipments_api.blueprint(documents, bus, blobs, carriers, outside.shipping_webhooks, shop),
     operations.blueprint(orders, policy, (ORDER_LIST, STOCK_LEVELS)),
     audit_api.blueprint(documents, clock),
     openapi_api.blueprint(every_route.ROUTES),
-    health.blueprint(outside_policies),
+    health.blueprint(outside.policies),
     order_messages.blueprint(orders, bus),
     service_events.blueprint(orders, bus),
     inventory_messages.blueprint(documents, bus, blobs, clock),

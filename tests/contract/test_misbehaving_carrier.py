@@ -1,6 +1,6 @@
 """What a carrier does that misbehaves, and what its policy and the service make of it: real HTTP, real time.
 
-EasyPost as function_app.py composes it. What is looked up is asked again; a booking is not, but looked up
+EasyPost as composition/providers.py has it. What is looked up is asked again; a booking is not, but looked up
 first; and another carrier takes the parcel when it is certain that this one has not.
 """
 

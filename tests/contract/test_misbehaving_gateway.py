@@ -1,7 +1,7 @@
 """What a gateway does that misbehaves, and what its policy makes of it: real HTTP, in real time.
 
-The adapter as function_app.py composes it: a call has a key, and may be repeated. Senders, which may not, are
-in test_misbehaving_senders.py.
+The adapter as composition/providers.py has it: a call has a key, and may be repeated. Senders, which may not,
+are in test_misbehaving_senders.py.
 """
 
 import asyncio

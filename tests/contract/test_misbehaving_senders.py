@@ -1,7 +1,7 @@
 """What mail servers, Azure Communication Services and push services do that misbehave, and what comes of it.
 
 Real sockets, in real time, but for the time that a circuit stays open. Each adapter under its policy, as
-function_app.py composes it.
+composition/providers.py has it.
 """
 
 import asyncio
