@@ -2,9 +2,10 @@
 
 from typing import Any
 
+from core.chain import HASH, entry_hash
 from core.json import JsonObject
 from services.audit.pages import history_of
-from tests.fakes import FakeDocuments
+from tests.fakes import START, FakeDocuments
 from tests.order_support import COMPLETION, append, place
 from tests.unit.http_support import Api, content
 from triggers.change_feed.audit import event_of, record_changes
@@ -15,6 +16,28 @@ CHAINS = ("orders", "payments", "shipments", "reservations")
 def written(documents: FakeDocuments, container: str, stream: str) -> list[JsonObject]:
     """The documents of a stream, as a feed gives them."""
     return sorted(documents.items(container, stream), key=lambda item: str(item["_etag"]))
+
+
+def chain(length: int, stream: str = "s", text: str = "") -> list[JsonObject]:
+    """Events of a stream as they are written."""
+    entries: list[JsonObject] = []
+    previous = ""
+    for number in range(1, length + 1):
+        entry: JsonObject = {
+            "id": str(number),
+            "stream": stream,
+            "kind": "event",
+            "version": number,
+            "type": "orders.noted",
+            "time": START.isoformat(),
+            "actor": "system",
+            "correlation_id": stream,
+            "causation_id": stream,
+            "data": {"text": text},
+        }
+        previous = entry_hash(previous, entry)
+        entries.append({**entry, HASH: previous, "_etag": "e", "_ts": 1})
+    return entries
 
 
 async def bring(api: Api, stream: str, *chains: str) -> None:

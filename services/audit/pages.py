@@ -22,8 +22,8 @@ from core.json import Json, JsonObject
 
 PAGE = "page"
 MAX_ENTRIES = 200
-MAX_BYTES = 1024 * 1024
-"""Of the entries: half of what an item may have, since an index and a response are to take it too."""
+MAX_BYTES = 256 * 1024
+"""Of the entries, unless one alone has more: far from the limit of an item, and many go into one response."""
 
 HISTORY = "history"
 """The field of a document that carries the entries of its stream itself."""
