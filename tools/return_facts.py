@@ -27,7 +27,8 @@ MOVES: Mapping[str, tuple[tuple[str, ...], str | None]] = {
     "approved": (("requested",), "approved"),
     "rejected": (("requested",), "rejected"),
     "label_created": (("approved",), "awaiting_parcel"),
-    "received": (("approved", "awaiting_parcel"), "received"),
+    "received": (("approved", "awaiting_parcel", "cancelled", "rejected"), "received"),
+    "parcel_unexpected": (("cancelling", "cancelled", "rejected"), None),
     "inspected": (("received",), "inspected"),
     "restocked": (("inspected",), "restocked"),
     "refunded": (("restocked",), "refunded"),
@@ -125,7 +126,8 @@ def violations(
             yield f"gave back {given_back}, noted {facts.refunded}, the inspection says {facts.refund}"
     elif facts.status not in ("inspected", "restocked", "settled") and (moved or given_back):
         yield f"is {facts.status}, took back {dict(moved)} and gave back {given_back}"
-    due = 1 if facts.labelled and facts.status not in ("cancelled", "cancelling") else 0
+    cancelled = facts.label_cancelled or facts.status in ("cancelled", "cancelling")
+    due = 1 if facts.labelled and not cancelled else 0
     if facts.status in RESTS and live_labels != due:
         yield f"is {facts.status} and has {live_labels} live labels, {due} is due"
 

@@ -92,6 +92,11 @@ _EN: Mapping[str, tuple[str, str]] = {
         "{{ step }} of return {{ return_id }} of order {{ order_id }} does not succeed: {{ reason }}, "
         "{{ attempts }} attempts. The saga goes on trying.",
     ),
+    "return_parcel_unexpected": (
+        "The parcel of {{ return_id }} came unexpected",
+        "The carrier has delivered the parcel of return {{ return_id }} of order {{ order_id }}, "
+        "which is {{ status }}. Whoever finds it can take it in as received, or send it back.",
+    ),
     "parcel_needs_attention": (
         "A parcel of {{ order_id }} needs attention",
         "{% if reason == 'carrier_not_reached' %}Whether {{ carrier }} has a second parcel of it cannot be "

@@ -68,6 +68,7 @@ KINDS: Mapping[str, Kind] = {
             True,
             _of_return(step="refund", reason="no_answer", attempts=5),
         ),
+        Kind("return_parcel_unexpected", "operators", True, _of_return(status="cancelled")),
         Kind(
             "parcel_needs_attention",
             "operators",

@@ -277,6 +277,7 @@ PUBLISHED = frozenset(
         r.ReturnApproved,
         r.ReturnRejected,
         r.ReturnLabelCreated,
+        r.ReturnParcelUnexpected,
         r.ReturnRefunded,
         r.ReturnCompleted,
         r.ReturnCancelled,

@@ -36,7 +36,10 @@ class CancelReturn:
 
 @dataclass(frozen=True, slots=True)
 class ReceiveReturn:
+    """`by_carrier`: the carrier says so, and not somebody who has the parcel in his hands."""
+
     return_id: str
+    by_carrier: bool = False
 
 
 @dataclass(frozen=True, slots=True)

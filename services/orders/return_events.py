@@ -92,6 +92,18 @@ class ReturnReceived:
     return_id: str
 
 
+@contract("orders.return_parcel_unexpected")
+@dataclass(frozen=True, slots=True)
+class ReturnParcelUnexpected:
+    """The carrier has delivered the parcel of a return that was `status`: cancelling, cancelled or rejected.
+    What becomes of the goods is for people.
+    """
+
+    order_id: str
+    return_id: str
+    status: str
+
+
 @contract("orders.return_inspected")
 @dataclass(frozen=True, slots=True)
 class ReturnInspected:
@@ -192,6 +204,7 @@ type ReturnEvent = (
     | ReturnRejected
     | ReturnLabelCreated
     | ReturnReceived
+    | ReturnParcelUnexpected
     | ReturnInspected
     | ReturnRestocked
     | ReturnRefunded

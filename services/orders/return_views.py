@@ -29,7 +29,8 @@ class ReturnLinks(TypedDict):
 class ReturnView(TypedDict):
     """`refund` and `refunded` in minor units of `currency`; `inspected` is empty until the goods were.
 
-    `needs_attention` is the step that does not succeed, if there is one.
+    `needs_attention` is the step that does not succeed, if there is one; `unexpected_parcel`: its parcel has
+    come although it came to nothing.
     """
 
     id: str
@@ -44,6 +45,7 @@ class ReturnView(TypedDict):
     tracking_number: str
     reason: str
     needs_attention: str
+    unexpected_parcel: bool
     links: ReturnLinks
 
 
@@ -87,6 +89,7 @@ def return_view(order: OrderState, found: Return) -> ReturnView:
         "tracking_number": found.tracking_number,
         "reason": found.reason,
         "needs_attention": found.attention_step,
+        "unexpected_parcel": found.unexpected_parcel,
         "links": {
             "self": f"/api/returns/{found.return_id}",
             "order": f"/api/orders/{order.order_id}",

@@ -40,6 +40,7 @@ class Return:
     """`refund` in minor units of the order's currency, once inspected.
 
     attention_step: the step that did not succeed, while that is so.
+    unexpected_parcel: its parcel came although nobody waited for it, and nobody has taken it yet.
     """
 
     return_id: str
@@ -55,6 +56,7 @@ class Return:
     reason: str = ""
     cancel_requested: bool = False
     attention_step: str = ""
+    unexpected_parcel: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,7 +99,7 @@ def decide(  # noqa: PLR0911  (one a kind of command)
         case c.CancelReturn():
             return _cancel(sold, found)
         case c.ReceiveReturn():
-            return _receive(sold, found)
+            return _receive(sold, found, command)
         case c.InspectReturn():
             return _inspect(sold, found, command)
         case c.SettleReturn():
@@ -144,15 +146,7 @@ def _request(sold: Sold, command: c.RequestReturn, now: datetime) -> Sequence[e.
         )
     if len(sold.returns) >= MAX_RETURNS:
         raise CannotReturn("too_many_returns", f"an order may have {MAX_RETURNS} returns at most")
-    left = returnable(sold)
-    for line in command.lines:
-        if line.line not in left:
-            raise CannotReturn("unknown_line", f"lines: the order has no line {line.line}")
-        if line.quantity > left[line.line]:
-            raise CannotReturn(
-                "more_than_bought",
-                f"lines: of line {line.line} {left[line.line]} can be returned, not {line.quantity}",
-            )
+    _check_left(sold, command.lines)
     return_id = f"{sold.order_id}-r{len(sold.returns) + 1}"
     requested = e.ReturnRequested(
         sold.order_id,
@@ -187,13 +181,35 @@ def _cancel(sold: Sold, found: Return) -> Sequence[e.ReturnEvent]:
     return (e.ReturnCancelRequested(sold.order_id, found.return_id),)
 
 
-def _receive(sold: Sold, found: Return) -> Sequence[e.ReturnEvent]:
-    """Also when the customer has asked to cancel meanwhile: the goods are here."""
+def _receive(sold: Sold, found: Return, command: c.ReceiveReturn) -> Sequence[e.ReturnEvent]:
+    """Also when the customer has asked to cancel meanwhile: the goods are here. Those of a return that has
+    come to nothing are for people, who may take them in all the same.
+    """
     if found.status in ("received", "inspected", "restocked", "completed", "settled"):
         return ()
-    if found.status not in ("approved", "awaiting_parcel"):
+    if found.status == "requested":
         raise WrongReturnStatus("received", found.status)
+    if found.status in ("cancelling", "cancelled", "rejected"):
+        if command.by_carrier:
+            told = e.ReturnParcelUnexpected(sold.order_id, found.return_id, found.status)
+            return () if found.unexpected_parcel else (told,)
+        if found.status == "cancelling":
+            raise WrongReturnStatus("received", found.status)
+        _check_left(sold, found.lines)
     return (e.ReturnReceived(sold.order_id, found.return_id),)
+
+
+def _check_left(sold: Sold, lines: Sequence[e.ReturnLine]) -> None:
+    """Raises CannotReturn."""
+    left = returnable(sold)
+    for line in lines:
+        if line.line not in left:
+            raise CannotReturn("unknown_line", f"lines: the order has no line {line.line}")
+        if line.quantity > left[line.line]:
+            raise CannotReturn(
+                "more_than_bought",
+                f"lines: of line {line.line} {left[line.line]} can be returned, not {line.quantity}",
+            )
 
 
 def _inspect(sold: Sold, found: Return, command: c.InspectReturn) -> Sequence[e.ReturnEvent]:
@@ -296,7 +312,9 @@ def _evolved(state: Return, event: e.ReturnEvent) -> Return:  # noqa: PLR0911, P
                 tracking_number=event.tracking_number,
             )
         case e.ReturnReceived():
-            return replace(state, status="received", attention_step="")
+            return replace(state, status="received", reason="", attention_step="", unexpected_parcel=False)
+        case e.ReturnParcelUnexpected():
+            return replace(state, unexpected_parcel=True)
         case e.ReturnInspected():
             return replace(
                 state, status="inspected", inspected=event.lines, refund=event.refund, attention_step=""

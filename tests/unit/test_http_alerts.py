@@ -11,6 +11,7 @@ from services.orders.return_events import (
     ReturnCancelled,
     ReturnCompleted,
     ReturnNeedsAttention,
+    ReturnParcelUnexpected,
     ReturnSettled,
 )
 from services.payments.reconciliation import DifferenceFound
@@ -94,7 +95,12 @@ async def test_a_return_that_ends_as_it_should_is_no_closed_alert_to_look_at(api
 
 
 @pytest.mark.parametrize(
-    ("data", "id", "about"), [(DIFFERENCE, DIFFERENCE_ID, "money"), (PARCEL, PARCEL_ID, "parcel")]
+    ("data", "id", "about"),
+    [
+        (DIFFERENCE, DIFFERENCE_ID, "money"),
+        (PARCEL, PARCEL_ID, "parcel"),
+        (ReturnParcelUnexpected("ord-1", RETURN, "cancelled"), "ord-1:orders:20", "parcel"),
+    ],
 )
 async def test_what_no_event_ends_is_closed_by_hand_once_and_for_good(api, data, id, about):
     for _ in range(2):

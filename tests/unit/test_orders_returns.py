@@ -12,7 +12,7 @@ from core.decider import Rejection
 from services.orders import commands as c
 from services.orders import return_commands as r
 from services.orders.decider import OrderNotFound, decide
-from services.orders.return_events import InspectedLine, ReturnLine
+from services.orders.return_events import InspectedLine, ReturnLine, ReturnParcelUnexpected
 from services.orders.returns import (
     ENDED,
     MAX_RETURNS,
@@ -168,10 +168,49 @@ def test_the_parcel_that_was_faster_than_the_cancellation_counts() -> None:
     assert the_return(state).status == "received"
 
 
-def test_a_parcel_that_comes_after_the_cancellation_is_refused() -> None:
-    state = after(*SOLD, ask((1, 1)), LABEL, r.StartReturnCancellation(ID, "customer_request"))
+CANCELLING = (ask((1, 1)), LABEL, r.StartReturnCancellation(ID, "customer_request"))
+CANCELLED = (*CANCELLING, r.FinishReturnCancellation(ID, True))
+
+
+def test_a_parcel_that_is_taken_in_while_its_return_is_cancelled_has_to_wait_for_the_end_of_that() -> None:
     with pytest.raises(WrongReturnStatus, match="cancelling cannot be received"):
-        decide(state, r.ReceiveReturn(ID), NOW)
+        decide(after(*SOLD, *CANCELLING), r.ReceiveReturn(ID), NOW)
+
+
+REJECTED = (
+    c.RecordDelivery("shp-1", NOW - timedelta(days=60)),
+    ask((1, 1)),
+    r.RejectReturn(ID, "too late"),
+)
+
+
+@pytest.mark.parametrize(
+    "past", [CANCELLING, CANCELLED, REJECTED], ids=["cancelling", "cancelled", "rejected"]
+)
+def test_a_parcel_that_the_carrier_brings_of_a_return_that_came_to_nothing_is_noted_once(past) -> None:
+    state = after(*SOLD, *past)
+    was = the_return(state).status
+    brought = r.ReceiveReturn(ID, by_carrier=True)
+    assert decide(state, brought, NOW) == (ReturnParcelUnexpected("ord-1", ID, was),)
+    noted = after(*SOLD, *past, brought)
+    assert (the_return(noted).status, the_return(noted).unexpected_parcel) == (was, True)
+    assert decide(noted, brought, NOW) == ()
+
+
+@pytest.mark.parametrize("past", [CANCELLED, REJECTED], ids=["cancelled", "rejected"])
+def test_who_finds_the_parcel_of_a_return_that_came_to_nothing_may_take_it_in(past) -> None:
+    brought = r.ReceiveReturn(ID, by_carrier=True)
+    state = after(*SOLD, *past, brought, r.ReceiveReturn(ID))
+    found = the_return(state)
+    assert (found.status, found.unexpected_parcel, state.open_returns) == ("received", False, 1)
+    assert decide(state, brought, NOW) == ()
+    assert types(state, inspect((1, 1, 0, 1))) == ["ReturnInspected"]
+
+
+def test_goods_that_another_return_has_taken_meanwhile_are_not_taken_in_twice() -> None:
+    past = (*CANCELLED, r.ReceiveReturn(ID, by_carrier=True))
+    with pytest.raises(CannotReturn, match="of line 1 0 can be returned, not 1"):
+        decide(after(*SOLD, *past, ask((1, 3), key="b")), r.ReceiveReturn(ID), NOW)
 
 
 def test_a_return_that_was_received_cannot_be_cancelled() -> None:
@@ -229,7 +268,8 @@ class Returns(RuleBasedStateMachine):
         assert decide(self.state, command, NOW) == (), "a command that was carried out decides nothing"
         for each in self.state.returns:
             was = before.get(each.return_id)
-            assert was not in ENDED or each.status == was, "a return that has ended stays as it is"
+            taken_in = was in ("cancelled", "rejected") and command == r.ReceiveReturn(each.return_id)
+            assert was not in ENDED or each.status == was or taken_in, "a return that has ended stays so"
 
     @rule(line=st.integers(1, 3), quantity=st.integers(1, 3), key=st.sampled_from("abc"))
     def request(self, line: int, quantity: int, key: str) -> None:
@@ -248,6 +288,7 @@ class Returns(RuleBasedStateMachine):
                 lambda id: r.RejectReturn(id, "no"),
                 r.CancelReturn,
                 r.ReceiveReturn,
+                lambda id: r.ReceiveReturn(id, by_carrier=True),
                 lambda id: r.RecordLabel(id, "shp", "T"),
                 r.RecordRestock,
                 lambda id: r.RecordReturnRefund(id, 1, "GBP"),

@@ -142,13 +142,17 @@ async def test_a_saga_that_does_not_run_need_not_be_woken_but_one_that_cannot_be
         await scene.handle(RECEIVED)
 
 
-async def test_goods_of_a_return_that_was_cancelled_are_parked_for_a_person() -> None:
+async def test_goods_of_a_return_that_was_cancelled_are_put_on_record_once_for_a_person() -> None:
     scene = await Scene().after(*COMPLETED, ask((1, 1)), LABEL, CancelReturn(RETURN))
     await scene.after(
         StartReturnCancellation(RETURN, "customer_request"), FinishReturnCancellation(RETURN, True)
     )
-    await scene.receive(RECEIVED)
-    assert scene.parked() == ["subject: a return that is cancelled cannot be received"]
+    for _ in range(2):
+        await scene.receive(RECEIVED)
+        assert scene.last_event()["type"] == "orders.return_parcel_unexpected"
+    [found] = (await scene.state()).returns
+    assert (found.status, found.unexpected_parcel) == ("cancelled", True)
+    assert scene.parked() == []
 
 
 @pytest.mark.parametrize(

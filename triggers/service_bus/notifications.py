@@ -29,6 +29,7 @@ from services.orders.return_events import (
     ReturnCompleted,
     ReturnLabelCreated,
     ReturnNeedsAttention,
+    ReturnParcelUnexpected,
     ReturnRefunded,
     ReturnRejected,
     ReturnSettled,
@@ -56,6 +57,7 @@ KIND_OF: Mapping[type, str] = {
     ReturnRefunded: "return_refunded",
     ReturnCancelled: "return_cancelled",
     ReturnNeedsAttention: "return_needs_attention",
+    ReturnParcelUnexpected: "return_parcel_unexpected",
 }
 """What is told of an event of `order-events`. A kind's parameters are the event's fields of those names.
 
@@ -149,7 +151,7 @@ async def _alert(notifier: Notifier, event: Envelope) -> None:
             await _close(notifier, event, "return", id)
         case ReturnNeedsAttention(return_id=id):
             await _open(notifier, event, "return", id, version=_version(event))
-        case ParcelNeedsAttention():
+        case ParcelNeedsAttention() | ReturnParcelUnexpected():
             await _open(notifier, event, "parcel", event.id)
         case DifferenceFound():
             await _open(notifier, event, "money", event.id)

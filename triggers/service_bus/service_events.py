@@ -65,10 +65,9 @@ async def record(orders: Orders, event: Envelope) -> None:
             case ReturnedToSender(shipment_id=shipment_id, at=at, detail=detail):
                 await record_news(orders, event, RecordReturnToSender(shipment_id, at, detail))
             case ReturnReceived(order_id, return_id):
-                command = ReceiveReturn(return_id)
+                command = ReceiveReturn(return_id, by_carrier=True)
                 await ask(orders, order_id, return_id, command, event.traceparent, event.source)
             case _:
                 raise InvalidContract(f"type: {event.type!r} is nothing to an order")
     except Rejection as rejection:
-        # Goods of a return that was cancelled meanwhile, say: a person must look at them.
         raise InvalidContract(f"subject: {rejection}") from rejection
