@@ -37,7 +37,8 @@ class Shop:
 
     async def start(self, content: bytes = CONTENT, key: str | None = None) -> str:
         file = parse(content, identifier, reference)
-        return await accept(self.documents, self.bus, self.blobs, key, content, file, self.clock.now())
+        asked = await accept(self.documents, self.bus, self.blobs, key, content, file, self.clock.now())
+        return asked[0]
 
     def take(self) -> list[Envelope]:
         """The commands that were sent, and are not in the queue any more then."""

@@ -97,9 +97,12 @@ class Import:
 
 async def accept(
     documents: Documents, bus: Bus, blobs: Blobs, key: str | None, content: bytes, file: File, now: datetime
-) -> str:
-    """The import's id, made of the key or else of the content. The same again starts nothing anew, and what a
-    crash had cut short here goes on. Raises KeyReused, InvalidFile.
+) -> tuple[str, bool]:
+    """The import's id, made of the key or else of the content, and whether anything of it is to be booked.
+
+    The same again starts nothing anew, and what a crash had cut short here goes on.
+
+    Raises KeyReused, InvalidFile.
     """
     digest = hashlib.sha256(content).hexdigest()
     import_id = _import_id(f"key:{key}" if key else f"file:{digest}")
@@ -110,13 +113,14 @@ async def accept(
     asked = Asked(import_id, "inventory.import", "operator", import_id)
     async with recording(documents, asked, now, id="accepted") as record:
         record.update(digest=digest, rows=rows)
-        await _begin(documents, bus, blobs, new, lines, now)
-    return import_id
+        goes_on = await _begin(documents, bus, blobs, new, lines, now)
+    return import_id, goes_on
 
 
 async def _begin(
     documents: Documents, bus: Bus, blobs: Blobs, new: Import, lines: bytes, now: datetime
-) -> None:
+) -> bool:
+    """False when all of it was booked before."""
     try:
         await documents.create(CONTAINER, new.id, _item(new))
     except DocumentConflict:
@@ -125,16 +129,19 @@ async def _begin(
             raise KeyReused(
                 "idempotency_key_reused", "Idempotency-Key: belongs to the import of another file"
             ) from None
-        if found.is_booked or (found.next > 1 and found.due_at is not None):
-            return
+        if found.is_booked:
+            return False
+        if found.next > 1 and found.due_at is not None:
+            return True
         if found.due_at is None:
             try:
                 await move_due(documents, found, now + OVERDUE_AFTER)
             except PreconditionFailed:
-                return  # it goes on already
+                return True  # it goes on already
         new = found
     await blobs.put(new.blob, lines, "application/jsonl")
     await send_chunk(bus, new.id, new.next, now)
+    return True
 
 
 async def find(documents: Documents, import_id: str) -> Import:

@@ -193,7 +193,7 @@ async def test_a_file_is_imported(documents: Documents) -> None:
     content = b"sku,quantity\n" + b"".join(b"sku-%d,%d\n" % (n, n) for n in range(250))
     bus, blobs = FakeBus(), FakeBlobs(FakeClock())
     file = parse(content, str, str)
-    import_id = await accept(documents, bus, blobs, None, content, file, START)
+    import_id, _ = await accept(documents, bus, blobs, None, content, file, START)
     while messages := bus.sent.pop("inventory", []):
         for message in messages:
             command = from_json(message.body)

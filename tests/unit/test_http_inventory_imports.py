@@ -39,6 +39,20 @@ async def test_a_file_is_accepted_and_its_report_tells_how_far_it_is():
     assert content(await api.call("get_inventory", route={"sku": "A"}))["on_hand"] == 7
 
 
+async def test_a_file_that_is_sent_again_is_accepted_while_it_is_booked_and_then_only_reported():
+    api = Api()
+    found = []
+    for _ in range(2):
+        found.append(await api.call("import_inventory", FILE, headers=CSV))
+    await work(api)
+    found.append(await api.call("import_inventory", FILE, headers=CSV))
+
+    assert [response.status_code for response in found] == [202, 202, 200]
+    assert len({response.headers["Location"] for response in found}) == 1
+    assert content(found[2])["status"] == "completed"
+    assert content(await api.call("get_inventory", route={"sku": "A"}))["on_hand"] == 7
+
+
 async def test_the_same_file_is_the_same_import_unless_a_key_says_otherwise():
     api = Api()
     ids = []

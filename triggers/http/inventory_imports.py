@@ -22,6 +22,7 @@ MAX_REFERENCE = 200
 """As of every text in a body."""
 
 ACCEPTED = Answer(ImportReport, HTTPStatus.ACCEPTED, ("Location",))
+DONE_BEFORE = Answer(ImportReport, headers=("Location",))
 SHOWN = Answer(ImportReport)
 REFUSED = Answer(RefusedRows)
 
@@ -32,7 +33,7 @@ ROUTES = of_service(
         "inventory/imports",
         "import_inventory",
         "stock from a CSV file, booked in the background",
-        (ACCEPTED,),
+        (ACCEPTED, DONE_BEFORE),
         (409, 415),
         parameters=(replace(IDEMPOTENCY_KEY, required=False),),
         media="text/csv",
@@ -87,12 +88,13 @@ async def _import(
     content = req.get_body()
     try:
         file = parse(content, identifier, reference)
-        import_id = await accept(documents, bus, blobs, key, content, file, clock.now())
+        import_id, goes_on = await accept(documents, bus, blobs, key, content, file, clock.now())
     except InvalidFile as error:
         too_large = len(content) > MAX_BYTES
         status = HTTPStatus.REQUEST_ENTITY_TOO_LARGE if too_large else HTTPStatus.BAD_REQUEST
         raise BadRequest([FieldError(error.field, error.rule)], status) from error
-    return ACCEPTED(await report(documents, import_id), {"Location": location(import_id)})
+    declared = ACCEPTED if goes_on else DONE_BEFORE
+    return declared(await report(documents, import_id), {"Location": location(import_id)})
 
 
 async def _report(documents: Documents, req: func.HttpRequest) -> func.HttpResponse:
