@@ -87,7 +87,7 @@ async def handle_command(
         _start(told, outside.deadline()),
         loaded=Loaded(PAYMENTS.initial) if isinstance(told, Charge) else None,
         answers=answers,
-        meanwhile=partial(_pending, told, clock.now()),
+        meanwhile=partial(_pending, clock.now()),
         under_way=_calls(outside, documents, told if isinstance(told, Charge) else None),
         guard=outside.guard,
     )
@@ -104,8 +104,9 @@ def _start(told: Charge | Refund | RefundPart, limit: datetime) -> PaymentComman
             return StartPart(told, limit)
 
 
-def _pending(told: Charge | Refund | RefundPart, now: datetime, state: Payment) -> PaymentPending | None:
-    if not isinstance(told, Charge) or state.status != "pending" or not state.pending_reason:
+def _pending(now: datetime, state: Payment) -> PaymentPending | None:
+    """Of a charge: any other command is answered at once while one is open."""
+    if state.status != "pending" or not state.pending_reason:
         return None
     return PaymentPending(state.order_id, state.pending_reason, state.pending_since or now)
 

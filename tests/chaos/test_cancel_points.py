@@ -50,7 +50,11 @@ async def undisturbed(folder: Path, way: SagaPath) -> tuple[int, int]:
         return accepted, run.engines.store.commits
 
 
-@pytest.mark.parametrize("way", [path("completed"), path("carrier_refuses")], ids=lambda way: way.name)
+@pytest.mark.parametrize(
+    "way",
+    [path("completed"), path("carrier_refuses"), path("payment_ends_by_webhook")],
+    ids=lambda way: way.name,
+)
 def test_an_order_ends_as_the_answer_to_its_cancellation_says(way: SagaPath, tmp_path: Path) -> None:
     async def prepare() -> None:
         async with running(tmp_path / "world") as run:
