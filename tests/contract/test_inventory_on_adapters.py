@@ -184,9 +184,9 @@ async def test_all_that_a_sku_can_go_through(documents: Documents) -> None:
     assert sum(entry["quantity"] for entry in history) == 6
     first = await list_levels(documents, False, 2, None)
     rest = await list_levels(documents, False, 2, first["continuation"])
-    assert [row["sku"] for row in (*first["items"], *rest["items"])] == ["a", "b", "c"]
+    assert [row.sku for row in (*first["items"], *rest["items"])] == ["a", "b", "c"]
     low = await list_levels(documents, True, 10, None)
-    assert [(row["sku"], row["threshold"]) for row in low["items"]] == [("b", 1)]
+    assert [(row.sku, row.threshold) for row in low["items"]] == [("b", 1)]
 
 
 async def test_a_file_is_imported(documents: Documents) -> None:
