@@ -1,18 +1,16 @@
-"""The activities of the order saga.
-
-One that finds its answer on the order's stream raises it as the event that the saga, in the same yield, waits
-for. (The worker takes no annotation but a class: so `dict`, where a JSON object is meant.)
-"""
+"""The activities of the order saga."""
 
 import logging
 from datetime import datetime
-from typing import Any, Protocol
+from typing import Any
 
 import azure.durable_functions as df
 
+from activities import asking
 from core.contracts import contract_name
+from core.envelope import command_id
 from core.resilience import retry_transient
-from core.telemetry import bind, child_traceparent
+from core.telemetry import child_traceparent
 from services.inventory.messages import Release, Reserve
 from services.orders import saga
 from services.orders.policy import SAGA, Policy, start_input
@@ -22,30 +20,14 @@ from services.shipping.messages import CancelShipment, CreateShipment
 logger = logging.getLogger("orderflow.activities.orders")
 
 
-class Activity(Protocol):
-    __name__: str
-
-    async def __call__(self, ports: saga.Ports, work: saga.Work) -> saga.Answer | None: ...
-
-
 def blueprint(ports: saga.Ports, policy: Policy) -> df.Blueprint:
     """`policy` is for the sagas of orders that are placed instead of others."""
     bp = df.Blueprint()
 
-    def ask(activity: Activity, command: type) -> None:
-        """Register the activity that sends `command`, under its own name."""
-        command_type = contract_name(command)
-
-        async def handle(work: dict, client: df.DurableOrchestrationClient) -> None:  # type: ignore[type-arg]
-            given = _work(work)
-            with bind(order_id=given.order_id, correlation_id=given.order_id, traceparent=given.traceparent):
-                answer = await retry_transient(lambda: activity(ports, given))
-            if answer is not None:
-                event = {"type": answer.type, "data": answer.data}
-                await client.raise_event(given.order_id, f"{given.order_id}:{command_type}", event)
-
-        handle.__name__ = activity.__name__
-        bp.activity_trigger(input_name="work")(bp.durable_client_input(client_name="client")(handle))
+    def ask(activity: asking.Activity[saga.Work], command: type) -> None:
+        """Register the activity that sends `command`."""
+        type_ = contract_name(command)
+        asking.register(bp, ports, activity, _work, _instance, lambda work: command_id(work.order_id, type_))
 
     ask(saga.request_inventory, Reserve)
     ask(saga.release_inventory, Release)
@@ -56,12 +38,12 @@ def blueprint(ports: saga.Ports, policy: Policy) -> df.Blueprint:
     ask(saga.cancel_shipment, CancelShipment)
 
     @bp.activity_trigger(input_name="work")
-    async def complete_order(work: dict) -> str:  # type: ignore[type-arg]
+    async def complete_order(work: dict) -> str:  # type: ignore[type-arg]  # asking.py says why
         return await retry_transient(lambda: saga.complete_order(ports, _work(work)))
 
     @bp.activity_trigger(input_name="work")
     @bp.durable_client_input(client_name="client")
-    async def cancel_order(work: dict, client: df.DurableOrchestrationClient) -> list:  # type: ignore[type-arg]
+    async def cancel_order(work: dict, client: df.DurableOrchestrationClient) -> list:  # type: ignore[type-arg]  # asking.py says why
         given = _work(work)
         cancelled = await retry_transient(lambda: saga.cancel_order(ports, given))
         if cancelled.replaced_by:
@@ -69,7 +51,7 @@ def blueprint(ports: saga.Ports, policy: Policy) -> df.Blueprint:
         return list(cancelled.left)
 
     @bp.activity_trigger(input_name="work")
-    async def report_attention(work: dict) -> None:  # type: ignore[type-arg]
+    async def report_attention(work: dict) -> None:  # type: ignore[type-arg]  # asking.py says why
         await retry_transient(lambda: saga.report_attention(ports, _work(work), str(work["step"])))
 
     return bp
@@ -84,6 +66,10 @@ async def _start(
         await client.start_new(SAGA, order_id, given)
     except Exception:  # the client raises nothing narrower, also when it runs already
         logger.warning("saga of a replacement not started, left to the timer", exc_info=True)
+
+
+def _instance(work: saga.Work) -> str:
+    return work.order_id
 
 
 def _work(work: Any) -> saga.Work:  # noqa: ANN401  (written by the orchestrator next door)

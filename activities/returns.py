@@ -1,13 +1,13 @@
 """The activities of the return saga. As those of the order saga (orders.py), for a part of an order."""
 
-from typing import Any, Protocol
+from typing import Any
 
 import azure.durable_functions as df
 
+from activities import asking
 from core.contracts import contract_name
 from core.envelope import command_id
 from core.resilience import retry_transient
-from core.telemetry import bind
 from services.inventory.messages import Restock
 from services.orders import return_saga as saga
 from services.orders.policy import return_event
@@ -16,16 +16,12 @@ from services.payments.messages import RefundPart
 from services.shipping.messages import CancelReturn, CreateReturn
 
 
-class Activity(Protocol):
-    __name__: str
-
-    async def __call__(self, ports: Ports, work: saga.ReturnWork) -> Answer | None: ...
-
-
 def blueprint(ports: Ports) -> df.Blueprint:
     bp = df.Blueprint()
 
-    def ask(activity: Activity, *, command: type | None = None, stage: str = "") -> None:
+    def ask(
+        activity: asking.Activity[saga.ReturnWork], *, command: type | None = None, stage: str = ""
+    ) -> None:
         """Register the activity that sends `command`, or leaves the saga to wait for people at a stage."""
 
         def event_name(work: saga.ReturnWork) -> str:
@@ -33,16 +29,7 @@ def blueprint(ports: Ports) -> df.Blueprint:
                 return return_event(work.return_id, stage)
             return command_id(work.order_id, contract_name(command), work.return_id)
 
-        async def handle(work: dict, client: df.DurableOrchestrationClient) -> None:  # type: ignore[type-arg]
-            given = _work(work)
-            with bind(order_id=given.order_id, correlation_id=given.order_id, traceparent=given.traceparent):
-                answer = await retry_transient(lambda: activity(ports, given))
-            if answer is not None:
-                event = {"type": answer.type, "data": answer.data}
-                await client.raise_event(given.return_id, event_name(given), event)
-
-        handle.__name__ = activity.__name__
-        bp.activity_trigger(input_name="work")(bp.durable_client_input(client_name="client")(handle))
+        asking.register(bp, ports, activity, _work, _instance, event_name)
 
     ask(saga.await_approval, stage="approval")
     ask(saga.request_label, command=CreateReturn)
@@ -53,18 +40,22 @@ def blueprint(ports: Ports) -> df.Blueprint:
     ask(saga.request_refund, command=RefundPart)
 
     @bp.activity_trigger(input_name="work")
-    async def complete_return(work: dict) -> str:  # type: ignore[type-arg]
+    async def complete_return(work: dict) -> str:  # type: ignore[type-arg]  # asking.py says why
         return await retry_transient(lambda: saga.complete_return(ports, _work(work)))
 
     @bp.activity_trigger(input_name="work")
-    async def cancel_return(work: dict) -> str:  # type: ignore[type-arg]
+    async def cancel_return(work: dict) -> str:  # type: ignore[type-arg]  # asking.py says why
         return await retry_transient(lambda: saga.cancel_return(ports, _work(work)))
 
     @bp.activity_trigger(input_name="work")
-    async def report_return_attention(work: dict) -> None:  # type: ignore[type-arg]
+    async def report_return_attention(work: dict) -> None:  # type: ignore[type-arg]  # asking.py says why
         await retry_transient(lambda: saga.report_return_attention(ports, _work(work)))
 
     return bp
+
+
+def _instance(work: saga.ReturnWork) -> str:
+    return work.return_id
 
 
 def _work(work: Any) -> saga.ReturnWork:  # noqa: ANN401  (written by the orchestrator next door)
