@@ -19,7 +19,7 @@ type State = Literal["active", "deferred", "scheduled"]
 @dataclass(slots=True)
 class Message:
     """`amqp` is what the fields cannot tell of a message that came over the wire: opaque here, kept, and
-    given back. See `emulator/wire/amqp/messages.py`.
+    given back. See `emulator/wire/amqp/message_decoding.py`.
     """
 
     body: bytes

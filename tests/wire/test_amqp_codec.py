@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from emulator.wire.amqp.decoding import decode, map_content, skip
 from emulator.wire.amqp.encoding import encode, encode_map
 from emulator.wire.amqp.frames import FrameReader, frame
-from emulator.wire.amqp.messages import decode_batch, decode_message
+from emulator.wire.amqp.message_decoding import decode_batch, decode_message
 from emulator.wire.amqp.performatives import Attach, Disposition, Flow, Open, Transfer, parse
 from emulator.wire.amqp.replies import (
     STATE_ACCEPTED,

@@ -7,7 +7,8 @@ import pytest
 
 from emulator.wire.amqp.encoding import encode, encode_described, encode_list
 from emulator.wire.amqp.management import ManagementAnswer, handle
-from emulator.wire.amqp.messages import ANNOTATIONS, DATA, PROPERTIES, SCHEDULED_TIME, decode_message
+from emulator.wire.amqp.message_decoding import decode_message
+from emulator.wire.amqp.sections import ANNOTATIONS, DATA, PROPERTIES, SCHEDULED_TIME
 from emulator.wire.amqp.values import Array, Symbol, Timestamp, Value
 from tests.emulator.servicebus_support import DEAD, Bus, opened, simulated
 

@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 
 from emulator.servicebus.messages import LockedMessage, Message, StoredMessage
 from emulator.wire.amqp.encoding import encode, encode_described
-from emulator.wire.amqp.messages import decode_batch, decode_message, encode_message
+from emulator.wire.amqp.message_decoding import decode_batch, decode_message
+from emulator.wire.amqp.message_encoding import encode_message
 from emulator.wire.amqp.sections import (
     ANNOTATIONS,
     APPLICATION_PROPERTIES,

@@ -13,7 +13,7 @@ from emulator.servicebus.rows import MAX_MESSAGE_BYTES
 from emulator.store import StoreStopped
 from emulator.wire.amqp.errors import DECODE_ERROR, MESSAGE_SIZE_EXCEEDED, error_of
 from emulator.wire.amqp.frames import frame
-from emulator.wire.amqp.messages import BATCH_FORMAT, decode_batch, decode_message
+from emulator.wire.amqp.message_decoding import BATCH_FORMAT, decode_batch, decode_message
 from emulator.wire.amqp.performatives import Flow, Transfer
 from emulator.wire.amqp.replies import STATE_ACCEPTED, Error, write_disposition, write_rejected
 from emulator.wire.amqp.session import Owner, Session

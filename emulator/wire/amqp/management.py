@@ -24,7 +24,8 @@ from emulator.wire.amqp.errors import (
     SERVER_BUSY,
     error_of,
 )
-from emulator.wire.amqp.messages import decode_message, encode_message
+from emulator.wire.amqp.message_decoding import decode_message
+from emulator.wire.amqp.message_encoding import encode_message
 from emulator.wire.amqp.values import Array, DecodeError, Value
 
 MAX_PEEKED: Final = 250

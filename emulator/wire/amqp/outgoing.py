@@ -7,7 +7,7 @@ import struct
 
 from emulator.servicebus.messages import LockedMessage, StoredMessage
 from emulator.wire.amqp.mailboxes import Mailbox
-from emulator.wire.amqp.messages import encode_message
+from emulator.wire.amqp.message_encoding import encode_message
 from emulator.wire.amqp.performatives import Flow, Transfer
 from emulator.wire.amqp.session import Session, Unsettled
 from emulator.wire.amqp.values import DecodeError

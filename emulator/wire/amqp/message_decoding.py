@@ -1,31 +1,22 @@
-"""Messages between their AMQP form (part 3.2 of the specification) and the engine's.
+"""Messages of the engine from their AMQP form (part 3.2 of the specification).
 
 A message goes out as it came in: the sections that the broker does not write are kept in bytes
 (`Message.amqp`), all but a body that is one data section, which is the engine's `body`. The engine's fields
-are what filters, duplicate detection and a hosted function look at. A message that did not come over the wire
-is written from them.
+are what filters, duplicate detection and a hosted function look at.
 """
 
 from __future__ import annotations
 
-import struct
 from collections.abc import Mapping
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from types import NoneType
 from typing import Final, cast
 from uuid import UUID, uuid4
 
-from emulator.servicebus.messages import LockedMessage, Message, PropertyValue, StoredMessage
+from emulator.servicebus.messages import Message, PropertyValue
 from emulator.wire.amqp.decoding import decode, list_fields, skip
-from emulator.wire.amqp.encoding import (
-    encode,
-    encode_binary,
-    encode_described,
-    encode_list,
-    encode_map,
-    encode_string,
-    encode_symbol,
-)
+from emulator.wire.amqp.encoding import encode, encode_described, encode_list, encode_string
+from emulator.wire.amqp.message_encoding import EPOCH, PLAIN, encode_data
 from emulator.wire.amqp.sections import (
     ANNOTATIONS,
     APPLICATION_PROPERTIES,
@@ -38,7 +29,6 @@ from emulator.wire.amqp.sections import (
     SCHEDULED_TIME,
     SEQUENCE,
     VALUE,
-    Sections,
     section_code,
     texts,
 )
@@ -60,11 +50,6 @@ _BROKERS: Final = frozenset(
 )
 """Annotations that the broker writes: what a sender says there, by sending on what it got, is dropped."""
 
-_PLAIN: Final = b"\x01"
-"""Before kept sections that are the properties and the application properties, in this order, and no more: as
-they nearly always are, and then go out again without a look at them. A section begins with another byte."""
-
-_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _LAST_MS: Final = 253_402_300_799_999
 _TEXT: Final = frozenset({str})
 _TEXT_PROPERTIES: Final = {
@@ -76,8 +61,6 @@ _TEXT_PROPERTIES: Final = {
     12: "reply-to-group-id",
 }
 _TEXT_OR_NONE: Final = frozenset({str, Symbol, NoneType})
-_STATES: Final = {"active": 0, "deferred": 1, "scheduled": 2}
-_MAX_UINT: Final = 2**32 - 1
 
 
 def decode_batch(data: bytes) -> list[Message]:
@@ -140,128 +123,11 @@ def decode_message(data: bytes) -> Message:
     if bodies and others:
         raise DecodeError("a message has a body of data or of values, not both")
     if len(bodies) != 1:
-        seldom += b"".join(map(_data, bodies))
+        seldom += b"".join(map(encode_data, bodies))
         seldom += b"".join(section for section, _ in others)
     body = b"".join(bodies) or b"".join(text for _, text in others)
-    kept = (seldom or _PLAIN) + _with_id(properties, properties_section) + application_section
+    kept = (seldom or PLAIN) + _with_id(properties, properties_section) + application_section
     return _message(body, properties, application, annotations, ttl_s, kept)
-
-
-def encode_message(message: StoredMessage) -> bytes:
-    """With what the broker says of it; that it is locked when it is."""
-    kept = message.amqp
-    has_died = message.dead_letter_reason or message.dead_letter_description
-    if kept is not None and kept.startswith(_PLAIN) and not has_died:
-        return b"".join((_header(message), _annotations(message), kept[len(_PLAIN) :], _data(message.body)))
-    sections = _sections_from_fields(message) if kept is None else Sections(kept.removeprefix(_PLAIN))
-    if has_died:
-        dead_letter = {
-            "DeadLetterReason": message.dead_letter_reason,
-            "DeadLetterErrorDescription": message.dead_letter_description,
-        }
-        sections.add_application_properties({key: text for key, text in dead_letter.items() if text})
-    return b"".join(
-        (
-            _header(message),
-            _annotations(message, sections.annotations, sections.annotations_count),
-            sections.properties,
-            sections.application_properties,
-            sections.body or _data(message.body),
-            sections.footer,
-        )
-    )
-
-
-_DATA_HEAD: Final = encode_described(DATA, b"")
-_ANNOTATIONS_HEAD: Final = encode_described(ANNOTATIONS, b"")
-
-
-def _data(body: bytes) -> bytes:
-    return _DATA_HEAD + encode_binary(body)
-
-
-def _sections_from_fields(message: StoredMessage) -> Sections:
-    sections = Sections(b"")
-    fields = (
-        _text(message.message_id),
-        b"\x40",
-        _text(message.to),
-        _text(message.subject),
-        _text(message.reply_to),
-        _text(message.correlation_id),
-        b"\x40" if message.content_type is None else _ascii_symbol(message.content_type),
-        b"\x40",
-        b"\x40",
-        b"\x40",
-        _text(message.session_id),
-        b"\x40",
-        _text(message.reply_to_session_id),
-    )
-    sections.properties = encode_described(PROPERTIES, encode_list(fields))
-    if message.properties:
-        content = b"".join(
-            encode_string(key) + encode(_amqp(value)) for key, value in message.properties.items()
-        )
-        sections.application_properties = encode_described(
-            APPLICATION_PROPERTIES, encode_map(content, 2 * len(message.properties))
-        )
-    if message.partition_key is not None:
-        sections.annotations = encode_symbol(PARTITION_KEY) + encode_string(message.partition_key)
-        sections.annotations_count = 2
-    return sections
-
-
-_TTL_HEADER = struct.Struct(">9sI2sI")
-_PLAIN_HEADER = struct.Struct(">11sI")
-
-
-def _header(message: StoredMessage) -> bytes:
-    """Durable, no priority, the time to live, no first-acquirer, the failed deliveries."""
-    if message.expires_at is None:
-        return _PLAIN_HEADER.pack(b"\x00\x53\x70\xc0\x0a\x05\x41\x40\x40\x40\x70", message.delivery_count)
-    ttl = min(max(round((message.expires_at - message.enqueued_at) * 1000), 0), _MAX_UINT)
-    head = b"\x00\x53\x70\xc0\x0e\x05\x41\x40\x70"
-    return _TTL_HEADER.pack(head, ttl, b"\x40\x70", message.delivery_count)
-
-
-_NUMBERS_COUNT: Final = 8
-_SEQUENCE_NUMBER: Final = encode_symbol("x-opt-sequence-number") + b"\x81"
-_ENQUEUED_TIME: Final = encode_symbol("x-opt-enqueued-time") + b"\x83"
-_ENQUEUE_SEQUENCE_NUMBER: Final = encode_symbol("x-opt-enqueue-sequence-number") + b"\x81"
-_STATE: Final = encode_symbol("x-opt-message-state") + b"\x54"
-_LOCKED_UNTIL: Final = encode_symbol("x-opt-locked-until") + b"\x83"
-_SCHEDULED: Final = encode_symbol(SCHEDULED_TIME) + b"\x83"
-_NUMBERS: Final = struct.Struct(
-    f">{len(_SEQUENCE_NUMBER)}sq{len(_ENQUEUED_TIME)}sq{len(_ENQUEUE_SEQUENCE_NUMBER)}sq{len(_STATE)}sB"
-)
-
-
-def _annotations(message: StoredMessage, senders: bytes = b"", senders_count: int = 0) -> bytes:
-    content = (
-        _NUMBERS.pack(
-            _SEQUENCE_NUMBER,
-            message.sequence_number,
-            _ENQUEUED_TIME,
-            round(message.enqueued_at * 1000),
-            _ENQUEUE_SEQUENCE_NUMBER,
-            message.enqueue_sequence_number,
-            _STATE,
-            _STATES[message.state],
-        )
-        + senders
-    )
-    count = _NUMBERS_COUNT + senders_count
-    if isinstance(message, LockedMessage):
-        content += _LOCKED_UNTIL + _milliseconds(message.locked_until)
-        count += 2
-    if message.scheduled_for is not None and message.amqp is None:
-        content += _SCHEDULED + _milliseconds(message.scheduled_for)
-        count += 2
-    return _ANNOTATIONS_HEAD + encode_map(content, count)
-
-
-def _milliseconds(epoch_s: float) -> bytes:
-    return round(epoch_s * 1000).to_bytes(8)
 
 
 def _message(
@@ -340,7 +206,7 @@ def _application_properties(values: dict[Value, Value]) -> dict[str, PropertyVal
             raise DecodeError("an application property's name must be a string")
         if isinstance(value, Timestamp):
             try:
-                properties[key] = _EPOCH + timedelta(milliseconds=value)
+                properties[key] = EPOCH + timedelta(milliseconds=value)
             except OverflowError:
                 raise DecodeError(f"application property {key!r} is a time out of range") from None
         elif isinstance(value, Symbol):
@@ -392,15 +258,3 @@ def _id(value: Value, what: str) -> str | None:
         except UnicodeDecodeError:
             return value.hex()
     raise DecodeError(f"the property {what} must be a string")
-
-
-def _amqp(value: PropertyValue) -> Value:
-    return Timestamp((value - _EPOCH) // timedelta(milliseconds=1)) if isinstance(value, datetime) else value
-
-
-def _text(text: str | None) -> bytes:
-    return b"\x40" if text is None else encode_string(text)
-
-
-def _ascii_symbol(text: str) -> bytes:
-    return encode_symbol(text if text.isascii() else text.encode("ascii", "replace").decode())
