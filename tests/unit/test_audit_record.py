@@ -11,6 +11,7 @@ from core.json import JsonObject
 from emulator.simulation import run_simulated
 from services.audit.pages import pages
 from services.audit.trail import read_trail
+from services.notifications.alerts import open_for
 from services.notifications.kinds import KINDS
 from tests.audit_support import completed, found, shown, verdict, written
 from tests.fakes import START, FakeDocuments
@@ -203,3 +204,14 @@ async def test_of_a_command_that_is_not_carried_out_no_success_is_recorded(error
             raise error
     outcomes = {item["outcome"] for item in documents.items("audit") if item["kind"] == "entry"}
     assert outcomes == ({"refused"} if isinstance(error, Rejection) else set())
+
+
+async def test_an_alert_that_is_closed_by_hand_is_on_record_with_the_note() -> None:
+    api = NotificationApi()
+    await open_for(api.documents, order_id="ord-1", about="money", key="d1", details={}, version=0, now=START)
+    for alert in ("alert:d1", "alert:other"):
+        await api.call("close_alert", {"note": "paid by hand"}, order_id="ord-1", alert_id=alert)
+    assert await recorded(api.documents, "ord-1") == [
+        ("notifications.close_alert", "accepted", {"alert": "alert:d1", "note": "paid by hand"}),
+        ("notifications.close_alert", "refused", "alert_not_found"),
+    ]

@@ -5,6 +5,7 @@ from typing import Literal, cast
 import azure.durable_functions as df
 import azure.functions as func
 
+from core.audit import Asked, recording
 from core.clock import Clock
 from core.documents import BadDocumentRequest, Documents
 from services.notifications.alerts import AlertList, AlertView, close_by_hand, read_alerts
@@ -79,4 +80,8 @@ async def _list(documents: Documents, req: func.HttpRequest) -> func.HttpRespons
 async def _close(documents: Documents, clock: Clock, req: func.HttpRequest) -> func.HttpResponse:
     order_id, id = path_identifier(req, "order_id"), path_identifier(req, "alert_id")
     note = read_body(req, WithNote).note
-    return CLOSED(await close_by_hand(documents, order_id, id, note, clock.now()))
+    asked = Asked(order_id, "notifications.close_alert", "operator", order_id)
+    async with recording(documents, asked, clock.now()) as record:
+        alert = await close_by_hand(documents, order_id, id, note, clock.now())
+        record.update(alert=id, note=note)
+    return CLOSED(alert)
