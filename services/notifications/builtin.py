@@ -107,6 +107,10 @@ _EN: Mapping[str, tuple[str, str]] = {
         "({{ tracking_number }}), which nobody was to send.{% endif %}"
         "{% if reason == 'cancelled_moves' %}{{ carrier }} moves {{ shipment_id }} ({{ tracking_number }}), "
         "which is cancelled.{% endif %}"
+        "{% if reason == 'no_news' %}{{ carrier }} has not said anything of {{ shipment_id }} "
+        "({{ tracking_number }}) for so long that it may be lost.{% endif %}"
+        "{% if reason == 'returned_to_sender' %}{{ carrier }} could not deliver {{ shipment_id }} "
+        "({{ tracking_number }}) and brings it back to its sender.{% endif %}"
         "{% if return_id %} It belongs to the return {{ return_id }}.{% endif %}",
     ),
     "payment_difference": (

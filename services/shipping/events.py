@@ -111,7 +111,8 @@ class StrayBookingCancelled:
 @dataclass(frozen=True, slots=True)
 class ParcelNeedsAttention:
     """For people. `reason`: `carrier_not_reached` (whether it has the parcel too cannot be found out),
-    `stray_not_cancelled`, `stray_moves`, `cancelled_moves` (the carrier moves what it was to forget).
+    `stray_not_cancelled`, `stray_moves`, `cancelled_moves` (the carrier moves what it was to forget),
+    `no_news` (it is lost, perhaps), `returned_to_sender`.
     `return_id` is empty for the parcel of an order.
     """
 

@@ -65,7 +65,7 @@ def record_news(state: Shipment, command: RecordNews) -> Sequence[ShipmentEvent]
     if after.tracking == state.tracking:
         return [tracked]
     told = _told(after, news)
-    return [tracked, *_cancelled_moves(state, news), *([] if told is None else [told])]
+    return [tracked, *([] if told is None else [told]), *_for_people(after, news)]
 
 
 def record_silence(state: Shipment, now: datetime) -> Sequence[ShipmentEvent]:
@@ -74,14 +74,22 @@ def record_silence(state: Shipment, now: datetime) -> Sequence[ShipmentEvent]:
     looked = ParcelLookedFor(state.order_id)
     if evolve(state, looked).awaits_news:
         return [looked]
-    return [looked, _exception(state, now, NO_NEWS)]
+    return [looked, _exception(state, now, NO_NEWS), *_of_own(state, NO_NEWS)]
 
 
-def _cancelled_moves(state: Shipment, news: News) -> Sequence[ShipmentEvent]:
-    """A return's is the customer's own doing: it is told as received (docs/returns.md)."""
-    if state.status not in ("cancelling", "cancelled") or state.return_of or news.status == "exception":
+def _for_people(state: Shipment, news: News) -> Sequence[ShipmentEvent]:
+    """A cancelled parcel that moves is the customer's own doing when it is a return's: it is told as received
+    (docs/returns.md).
+    """
+    if news.status == "returned_to_sender":
+        return _of_own(state, "returned_to_sender")
+    if state.status == "created" or state.return_of or news.status == "exception":
         return []
-    return attention(state, "cancelled_moves", state.carrier, state.shipment_id, state.tracking_number)
+    return _of_own(state, "cancelled_moves")
+
+
+def _of_own(state: Shipment, reason: str) -> Sequence[ShipmentEvent]:
+    return attention(state, reason, state.carrier, state.shipment_id, state.tracking_number)
 
 
 def _told(state: Shipment, news: News) -> Published | None:  # noqa: PLR0911  (one a status)

@@ -272,6 +272,8 @@ async def test_the_operators_are_told_of_a_return_that_needs_attention(documents
         ("stray_not_cancelled", "exp-1 (TRK-1), and does not cancel it"),
         ("stray_moves", "moves a second parcel of it"),
         ("cancelled_moves", "which is cancelled"),
+        ("no_news", "it may be lost"),
+        ("returned_to_sender", "brings it back"),
     ],
 )
 async def test_the_operators_are_told_of_a_parcel_that_needs_attention(documents, bus, reason, said):

@@ -186,7 +186,7 @@ async def check(world: Telling, delivered: Sequence[str]) -> None:
     assert sorted(recorded) == [id for id, _ in world.told()]
 
 
-PUBLIC = {"delivered", "returned_to_sender", "exception", "out_for_delivery"}
+PUBLIC = {"delivered", "returned_to_sender", "exception", "out_for_delivery", "parcel_needs_attention"}
 
 
 @pytest.mark.parametrize("names", [["moves", "arrives"], ["arrives", "moves", "goes-back"]], ids="+".join)

@@ -100,7 +100,8 @@ def test_what_goes_back_was_not_delivered_whatever_is_said_before_or_after():
     ):
         state, events = hear(created(), *way)
         assert state.tracking == "returned_to_sender"
-        assert published(events)[-1] == back
+        people = ParcelNeedsAttention(ORDER, "", "", "shp-1", "TRK1", "returned_to_sender")
+        assert published(events)[-2:] == [back, people]
 
 
 def test_an_exception_is_told_each_time_that_it_comes_up():
@@ -120,7 +121,10 @@ def test_the_parcel_of_a_return_that_arrives_is_received_and_nobody_waits_for_it
 def test_the_parcel_of_a_return_that_goes_back_to_the_customer_is_an_exception():
     _, events = hear(created(return_of=ORDER), news("returned_to_sender", 1, detail="refused"))
     at = START + timedelta(minutes=1)
-    assert published(events) == [DeliveryException(ORDER, RETURN, "shp-1", "TRK1", at, "returned_to_sender")]
+    assert published(events) == [
+        DeliveryException(ORDER, RETURN, "shp-1", "TRK1", at, "returned_to_sender"),
+        ParcelNeedsAttention(ORDER, RETURN, "", "shp-1", "TRK1", "returned_to_sender"),
+    ]
 
 
 def test_news_of_another_shipment_or_of_none_are_not_recorded():
@@ -157,8 +161,11 @@ def test_a_parcel_that_is_never_heard_of_is_an_exception_after_so_many_looks_and
     for _ in range(LOOKS + 3):
         new = list(SHIPMENTS.decide(state, RecordSilence(), START))
         state, events = fold(SHIPMENTS, state, new), events + new
-    assert [type(event) for event in events] == [*[ParcelLookedFor] * LOOKS, DeliveryException]
-    assert published(events) == [DeliveryException(ORDER, "", "shp-1", "TRK1", START, "no_news")]
+    assert [type(event) for event in events[:LOOKS]] == [ParcelLookedFor] * LOOKS
+    assert events[LOOKS:] == [
+        DeliveryException(ORDER, "", "shp-1", "TRK1", START, "no_news"),
+        ParcelNeedsAttention(ORDER, "", "", "shp-1", "TRK1", "no_news"),
+    ]
     assert not state.awaits_news
 
 
