@@ -8,6 +8,7 @@ from typing import Any
 import services.inventory.events
 import services.inventory.messages
 import services.payments.messages
+import services.payments.reconciliation
 import services.shipping.events
 import services.shipping.messages  # noqa: F401  (registers the types)
 from core.contracts import contract_name, contracts
