@@ -227,6 +227,22 @@ async def test_a_saga_that_is_started_again_waits_for_the_rest_of_the_time_only(
     assert world.stream().count("payment_pending") == 1
 
 
+async def test_the_news_that_comes_before_a_saga_that_is_started_again_has_asked_counts_once() -> None:
+    world = await pending()
+    world.start()
+    said = world.said_pending()
+    world.run.episode(said, said)
+    await world.work()
+    assert world.run.pending == ["request_payment"]
+    await world.work(in_vain=True)
+    world.run.episode(said)
+    while world.run.pending != ["await_payment"]:
+        world.run.fire()
+    await world.work()
+    world.answer("payment", DONE["payment"])
+    assert world.run.pending == ["request_shipment"]
+
+
 async def test_a_saga_that_is_started_again_after_that_time_has_looked_and_gives_up() -> None:
     world = await pending()
     world.clock.advance(ACTION_S)
