@@ -92,7 +92,7 @@ def test_a_completed_order_costs_7_document_requests_of_projections(completed: C
 
 
 def test_a_completed_order_whose_every_commit_is_projected_alone_costs_18(tmp_path: Path) -> None:
-    """Four times events of the order are appended, twice of the payment and the shipment, twice its holds come
+    """Four times events of the order are appended, twice of the payment and the shipment, twice holds come
     to rest, twice the stock of each SKU changes. It is what a feed costs that never has two changes at once.
     """
     counts = spent_on(NewOrder("C-1", LINES), "completed", tmp_path, feed_pace_s=0.0)

@@ -89,7 +89,9 @@ def test_an_unknown_carrier_is_refused_with_the_known_ones(text):
 
 def composed(**environment: str) -> subprocess.CompletedProcess[str]:
     """The app, in a process of its own: an app can be imported once."""
-    code = "from function_app import outside; print(*sorted(outside.carriers.by_name), len(outside.shipping_webhooks))"
+    code = (
+        "from function_app import outside as o; print(*sorted(o.carriers.by_name), len(o.shipping_webhooks))"
+    )
     return subprocess.run(
         [sys.executable, "-c", code],
         cwd=Path(__file__).parents[2],

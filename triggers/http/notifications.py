@@ -3,7 +3,6 @@
 import hmac
 import re
 from collections.abc import Awaitable, Callable, Sequence
-from http import HTTPStatus
 from typing import TypedDict
 
 import azure.durable_functions as df
@@ -23,7 +22,13 @@ from services.notifications.views import (
     read_notifications,
 )
 from triggers.http.answers import Answer
-from triggers.http.bodies import MAX_BODY_BYTES, card_number_refused, query_identifier, whole_number
+from triggers.http.bodies import (
+    MAX_BODY_BYTES,
+    card_number_refused,
+    limited_body,
+    query_identifier,
+    whole_number,
+)
 from triggers.http.problem import BadRequest, FieldError, answering
 from triggers.http.routes import CONTINUATION, IDENTIFIER, Parameter, Route, limit, of_service, query
 
@@ -200,12 +205,8 @@ async def _take(
     given = req.params.get("key", "")
     if not key or not hmac.compare_digest(given.encode(), key.encode()):
         raise ReportNotTrusted
-    body = req.get_body()
-    if len(body) > most:
-        rule = f"must be at most {most} bytes"
-        raise BadRequest([FieldError("body", rule)], HTTPStatus.REQUEST_ENTITY_TOO_LARGE)
     try:
-        posted = read(body)
+        posted = read(limited_body(req, most))
     except ValueError as error:
         field, _, rule = str(error).partition(": ")
         raise BadRequest([FieldError(field, rule)]) from error

@@ -1,9 +1,7 @@
 """Payments as they stand, and what the gateway tells by webhook."""
 
-import logging
 from dataclasses import asdict
 from datetime import date
-from http import HTTPStatus
 
 import azure.durable_functions as df
 import azure.functions as func
@@ -11,25 +9,20 @@ import azure.functions as func
 from core.bus import Bus
 from core.card_numbers import card_number_in
 from core.clock import Clock
-from core.contracts import InvalidContract
 from core.decider import Rejection
 from core.documents import BadDocumentRequest, Documents
 from core.envelope import check_command, from_object, to_json, to_message
-from core.signatures import BadSignature
-from core.telemetry import log
 from services.payments.gateway import Notice, Webhooks
 from services.payments.reconciliation import PaymentDifferences, read_differences
 from services.payments.views import PaymentView, read_payment
 from services.payments.webhooks import check_charge
 from triggers.http.answers import Answer
-from triggers.http.bodies import MAX_BODY_BYTES, card_number_refused, path_identifier
+from triggers.http.bodies import card_number_refused, path_identifier
 from triggers.http.problem import BadRequest, FieldError, answering
 from triggers.http.routes import CONTINUATION, Route, of_service, query
-from triggers.http.webhooks import ACCEPTED, IGNORED
+from triggers.http.webhooks import ACCEPTED, IGNORED, take
 
 QUEUE = "payments"
-
-logger = logging.getLogger("orderflow.http.payments")
 
 
 class UnknownProvider(Rejection):
@@ -111,26 +104,15 @@ def _is_day(text: str) -> bool:
 
 
 async def _take(bus: Bus, clock: Clock, webhooks: Webhooks, req: func.HttpRequest) -> func.HttpResponse:
-    """Verified, then queued: the gateway sends it again unless it is told soon that it was taken."""
     if path_identifier(req, "provider") != webhooks.provider:
         raise UnknownProvider(webhooks.provider)
-    body = req.get_body()
-    if len(body) > MAX_BODY_BYTES:
-        rule = f"must be at most {MAX_BODY_BYTES} bytes"
-        raise BadRequest([FieldError("body", rule)], HTTPStatus.REQUEST_ENTITY_TOO_LARGE)
-    headers = {name.lower(): value for name, value in req.headers.items()}
-    try:
-        notice = webhooks.read(body, headers, clock.now())
-        if notice is None:
-            return IGNORED({"status": "ignored"})
-        await _queue(bus, clock, webhooks, notice)
-    except BadSignature as error:
-        log(logger, logging.WARNING, "webhook refused", provider=webhooks.provider, reason=str(error))
-        raise BadRequest([FieldError(webhooks.header, str(error))], HTTPStatus.UNAUTHORIZED) from error
-    except InvalidContract as error:
-        field, _, rule = str(error).partition(": ")
-        raise BadRequest([FieldError(field, rule)]) from error
-    return ACCEPTED({"status": "accepted"})
+    return await take(
+        req,
+        webhooks.provider,
+        webhooks.header,
+        lambda body, headers: webhooks.read(body, headers, clock.now()),
+        lambda notice: _queue(bus, clock, webhooks, notice),
+    )
 
 
 async def _queue(bus: Bus, clock: Clock, webhooks: Webhooks, notice: Notice) -> None:

@@ -1,6 +1,5 @@
 """Shipments as they stand, and what the carriers tell by webhook."""
 
-import logging
 from collections.abc import Sequence
 from dataclasses import asdict
 from http import HTTPStatus
@@ -13,12 +12,9 @@ from core.blobs import Blobs
 from core.bus import Bus
 from core.card_numbers import card_number_in
 from core.clock import Clock
-from core.contracts import InvalidContract
 from core.decider import Rejection
 from core.documents import Documents
 from core.envelope import check_command, from_object, to_json, to_message
-from core.signatures import BadSignature
-from core.telemetry import log
 from services.shipping.calls import Carriers
 from services.shipping.carrier import Notice, Webhooks
 from services.shipping.label import FORMATS
@@ -27,14 +23,12 @@ from services.shipping.messages import Address
 from services.shipping.views import ShipmentView, read_shipment
 from services.shipping.webhooks import find_parcel, track_parcel
 from triggers.http.answers import Answer, Empty
-from triggers.http.bodies import MAX_BODY_BYTES, card_number_refused, path_identifier
+from triggers.http.bodies import card_number_refused, path_identifier
 from triggers.http.problem import BadRequest, FieldError, answering
 from triggers.http.routes import Route, of_service, query
-from triggers.http.webhooks import ACCEPTED, IGNORED
+from triggers.http.webhooks import ACCEPTED, IGNORED, take
 
 QUEUE = "shipping"
-
-logger = logging.getLogger("orderflow.http.shipments")
 
 
 class UnknownCarrier(Rejection):
@@ -128,28 +122,17 @@ async def _label(
 async def _take(
     documents: Documents, bus: Bus, clock: Clock, webhooks: Sequence[Webhooks], req: func.HttpRequest
 ) -> func.HttpResponse:
-    """Verified, then queued: the carrier sends it again unless it is told soon that it was taken."""
     carrier = path_identifier(req, "carrier")
     reader = next((each for each in webhooks if each.carrier == carrier), None)
     if reader is None:
         raise UnknownCarrier(", ".join(each.carrier for each in webhooks))
-    body = req.get_body()
-    if len(body) > MAX_BODY_BYTES:
-        rule = f"must be at most {MAX_BODY_BYTES} bytes"
-        raise BadRequest([FieldError("body", rule)], HTTPStatus.REQUEST_ENTITY_TOO_LARGE)
-    headers = {name.lower(): value for name, value in req.headers.items()}
-    try:
-        notice = reader.read(body, headers, urlsplit(req.url).path, clock.now())
-        if notice is None:
-            return IGNORED({"status": "ignored"})
-        await _queue(documents, bus, clock, carrier, notice)
-    except BadSignature as error:
-        log(logger, logging.WARNING, "webhook refused", carrier=carrier, reason=str(error))
-        raise BadRequest([FieldError(reader.header, str(error))], HTTPStatus.UNAUTHORIZED) from error
-    except InvalidContract as error:
-        field, _, rule = str(error).partition(": ")
-        raise BadRequest([FieldError(field, rule)]) from error
-    return ACCEPTED({"status": "accepted"})
+    return await take(
+        req,
+        carrier,
+        reader.header,
+        lambda body, headers: reader.read(body, headers, urlsplit(req.url).path, clock.now()),
+        lambda notice: _queue(documents, bus, clock, carrier, notice),
+    )
 
 
 async def _queue(documents: Documents, bus: Bus, clock: Clock, carrier: str, notice: Notice) -> None:
