@@ -44,6 +44,7 @@ from triggers.http import payment_methods as payment_methods_api
 from triggers.http import payments as payments_api
 from triggers.http import returns as returns_api
 from triggers.http import shipments as shipments_api
+from triggers.http import shipping_quotes as quotes_api
 from triggers.sagas import ReturnSagas
 from triggers.service_bus import inventory as inventory_messages
 from triggers.service_bus import notifications as notification_messages
@@ -98,6 +99,7 @@ for blueprint in (
     payment_methods_api.blueprint(documents, gateway, clock, settings.gateway.timeout_s),
     payments_api.blueprint(documents, bus, clock, outside.payment_webhooks),
     shipments_api.blueprint(documents, bus, blobs, carriers, outside.shipping_webhooks, shop),
+    quotes_api.blueprint(carriers),
     operations.blueprint(orders, policy, (ORDER_LIST, STOCK_LEVELS)),
     audit_api.blueprint(documents, clock),
     openapi_api.blueprint(every_route.ROUTES),

@@ -267,6 +267,7 @@ def go_back(tour: Tour, order_id: str, not_paid_back: str) -> list[str]:
 
 
 def parcels(tour: Tour, order_id: str) -> None:
+    assert tour.example("quote_parcel").json()["offers"]
     assert tour.ask("get_shipment", parcel_id=order_id).json()["news"]
     label = {"parcel_id": order_id, "query": {"format": "zpl"}}
     tour.ask("get_shipment_label", 302, **label)

@@ -36,6 +36,7 @@ from triggers.http import (
     payments,
     returns,
     shipments,
+    shipping_quotes,
 )
 from triggers.sagas import ReturnSagas
 
@@ -83,6 +84,7 @@ class Api:
                 (SandboxShippingWebhooks(),),
                 SHOP,
             ),
+            shipping_quotes.blueprint(self.carriers),
             operations.blueprint(self.orders, POLICY, (ORDER_LIST, STOCK_LEVELS)),
             returns.blueprint(self.orders, ReturnSagas(POLICY, RETURNS), 30 * 86400.0),
             audit.blueprint(self.documents, self.clock),

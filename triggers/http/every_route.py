@@ -17,6 +17,7 @@ from triggers.http import (
     payments,
     returns,
     shipments,
+    shipping_quotes,
 )
 
 ROUTES = (
@@ -28,6 +29,7 @@ ROUTES = (
     *payments.ROUTES,
     *payment_methods.ROUTES,
     *shipments.ROUTES,
+    *shipping_quotes.ROUTES,
     *notifications.ROUTES,
     *notification_preferences.ROUTES,
     *notification_templates.ROUTES,

@@ -87,13 +87,16 @@ type PaysBy = Annotated[
 """A gateway's token, the id of a method on file, or `default`."""
 
 
+type Delivery = Annotated[str, StringConstraints(pattern=r"^[a-z0-9-]{1,64}$")]
+
+
 class PlaceOrder(Body):
     customer_id: Identifier
     currency: Annotated[str, AfterValidator(currency_code)]
     lines: Lines
     shipping_address: Address
     payment_method: PaysBy
-    delivery: Annotated[str, StringConstraints(pattern=r"^[a-z0-9-]{1,64}$")] = "standard"
+    delivery: Delivery = "standard"
 
     def command(self, order_id: str) -> Place:
         return Place(
