@@ -16,6 +16,9 @@ from emulator.state_folder import STORE_FILE
 
 type Item = Mapping[str, Any]
 
+ORDERED = frozenset({"notification-preferences", "orders"})
+"""Containers whose items say in which order they were last written (`_sequence`), across both."""
+
 
 @dataclass(frozen=True, slots=True)
 class Evidence:
@@ -180,11 +183,14 @@ def read_evidence(
     documents: dict[str, list[Item]] = {}
     with closing(open_store(state)) as store:
         store.execute("BEGIN")
-        for container, body in store.execute(
-            "SELECT container, body FROM documents WHERE expires IS NULL OR expires > ?",
+        for container, body, sequence in store.execute(
+            "SELECT container, body, sequence FROM documents WHERE expires IS NULL OR expires > ?",
             (time.time() if now is None else now,),
         ):
-            documents.setdefault(container, []).append(orjson.loads(body))
+            item = orjson.loads(body)
+            if container in ORDERED:
+                item["_sequence"] = sequence
+            documents.setdefault(container, []).append(item)
         messages = accounting(lambda sql: store.execute(sql).fetchall())
     return Evidence(
         {container: tuple(items) for container, items in documents.items()},

@@ -16,8 +16,8 @@
    a live label for each that was sent one, and for no cancelled one; an open alert while it needs attention
 9  audit: every event, and what became of each hold, is in the container `audit` with the hash that it was
    written with, and every chain there is as it was written (core/chain.py)
-10 notifications: an event is told once on each channel that is noted with it, and on another only when one
-   failed; no attempt follows one that did not fail
+10 notifications: every event of which a customer wants to be told is; once on each channel that is noted with
+   it, and on another only when one failed; no attempt follows one that did not fail
 """
 
 from collections import Counter
@@ -26,8 +26,8 @@ from dataclasses import dataclass
 
 from services.audit.verification import first_break
 from tools.evidence import Evidence, Item, OrderFacts, order_facts
-from tools.notification_facts import open_alerts
-from tools.notification_facts import violations as untold
+from tools.notification_facts import open_alerts, untold
+from tools.notification_facts import violations as wrongly_told
 from tools.parcel_facts import booking_violations, live_bookings
 from tools.return_facts import pieces_by_return, refunds_by_return, return_facts, violations
 
@@ -321,8 +321,11 @@ def _messages(evidence: Evidence, _: Orders) -> Found:
 
 
 def _notifications(evidence: Evidence, _: Orders) -> Found:
-    items, outbox = evidence.items("notifications"), evidence.items("outbox")
-    return untold(items, outbox, faults_ended=evidence.faults_ended)
+    items, outbox = [*evidence.items("notifications")], evidence.items("outbox")
+    yield from wrongly_told(items, outbox, faults_ended=evidence.faults_ended)
+    notices = frozenset(item["id"] for item in items if item.get("type") == "notice")
+    if notices and evidence.faults_ended:  # without any nobody is told by this app
+        yield from untold(evidence.streams("orders"), notices, evidence.items("notification-preferences"))
 
 
 def _audit(evidence: Evidence, _: Orders) -> Found:

@@ -12,6 +12,21 @@ TAKEN = frozenset({"sent", "delivered", "bounced"})
 FAILED = frozenset({"bounced", "failed", "withheld"})
 
 
+KINDS: Mapping[str, str] = {
+    "orders.shipping_created": "order_shipped",
+    "orders.delivered": "order_delivered",
+    "orders.returned_to_sender": "order_returned_to_sender",
+    "orders.cancelled": "order_cancelled",
+    "orders.payment_refunded": "order_refunded",
+    "orders.return_approved": "return_approved",
+    "orders.return_rejected": "return_rejected",
+    "orders.return_label_created": "return_label_created",
+    "orders.return_refunded": "return_refunded",
+    "orders.return_cancelled": "return_cancelled",
+}
+"""By the event of an order of which its customer is told."""
+
+
 def open_alerts(alerts: Iterable[Item], about: str) -> set[str]:
     """The orders, or the returns, of which one is open."""
     found = [item for item in alerts if item["status"] == "open" and item.get("about", "order") == about]
@@ -42,6 +57,25 @@ def violations(
     for message in outbox:
         if message["notification_id"] not in known:
             yield message["notification_id"], "is no notification, and was sent"
+
+
+def untold(
+    streams: Mapping[str, Iterable[Item]], notices: frozenset[str], preferences: Iterable[Item]
+) -> Iterator[tuple[str, str]]:
+    """The events of orders whose customer was to be told by e-mail before they happened, and was not."""
+    by_customer = {item["customer_id"]: item for item in preferences if item["email"]}
+    for order_id, (first, *later) in streams.items():
+        wanted = by_customer.get(first["data"].get("customer_id"))
+        if wanted is None:
+            continue
+        off = {kind for kind, switch in wanted["switches"].get("email", {}).items() if switch == "off"}
+        for event in later:
+            kind = KINDS.get(event["type"])
+            if kind is None or kind in off or event["data"].get("amount") == 0:
+                continue
+            id = f"{order_id}:orders:{event['version']}"
+            if event["_sequence"] > wanted["_sequence"] and id not in notices:
+                yield id, f"{event['type']} was told to nobody"
 
 
 def _of_event(channels: list[str] | None, told: list[Item]) -> Iterator[str]:

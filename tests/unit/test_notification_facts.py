@@ -4,16 +4,19 @@ from typing import Any
 
 import pytest
 
+from core.contracts import contract_name
 from services.notifications.alerts import close, open_for
 from services.notifications.channels import SendRefused, SendUnavailable
+from services.notifications.kinds import KINDS as APP_KINDS
 from services.notifications.telling import tell
 from tests.fakes import START, FakeBus, FakeClock, FakeDocuments
 from tests.notification_support import NOTICE, FakeChannel, drain, notifier, with_profile
 from tools import return_facts
 from tools.evidence import Evidence
 from tools.invariants import check
-from tools.notification_facts import open_alerts, violations
+from tools.notification_facts import KINDS, open_alerts, untold, violations
 from tools.return_facts import ReturnFacts
+from triggers.service_bus.notifications import KIND_OF
 
 EVENT = NOTICE.event_id
 EMAIL, SMS, PUSH = (f"{EVENT}:{channel}" for channel in ("email", "sms", "push"))
@@ -120,6 +123,35 @@ def test_they_are_among_the_invariants(told: Items) -> None:
     ]
 
 
+ADA = {"customer_id": "ada", "email": ["ada@example.com"], "switches": {}, "_sequence": 5}
+SHIPPED = "good:orders:5"
+
+
+def order_of_ada(**shipped: Any) -> dict[str, list[dict[str, Any]]]:
+    created = {"type": "orders.created", "data": {"customer_id": "ada"}, "version": 1}
+    later = {"type": "orders.shipping_created", "data": {}, "version": 5, "_sequence": 6}
+    return {"good": [created, later | shipped]}
+
+
+@pytest.mark.parametrize(
+    ("streams", "notices", "preferences", "wrong"),
+    [
+        (order_of_ada(), {SHIPPED}, [ADA], []),
+        (order_of_ada(), set(), [ADA], [(SHIPPED, "orders.shipping_created was told to nobody")]),
+        (order_of_ada(), set(), [], []),
+        (order_of_ada(), set(), [ADA | {"email": []}], []),
+        (order_of_ada(), set(), [ADA | {"_sequence": 7}], []),
+        (order_of_ada(), set(), [ADA | {"switches": {"email": {"order_shipped": "off"}}}], []),
+        (order_of_ada(type="orders.completed"), set(), [ADA], []),
+        (order_of_ada(type="orders.payment_refunded", data={"amount": 0}), set(), [ADA], []),
+    ],
+)
+def test_an_event_that_was_told_to_nobody_who_wanted_it_is_found(
+    streams: Any, notices: set[str], preferences: list[Any], wrong: list[tuple[str, str]]
+) -> None:
+    assert list(untold(streams, frozenset(notices), preferences)) == wrong
+
+
 @pytest.mark.parametrize(
     ("status", "attention", "alerted", "wrong"),
     [
@@ -157,3 +189,11 @@ async def test_alerts_are_of_orders_or_of_returns() -> None:
     items = documents.items("notifications")
     assert open_alerts(items, "order") == {"ord-1"}
     assert open_alerts(items, "return") == {"ord-2-r2"}
+
+
+def test_the_events_of_which_customers_are_told_are_those_of_the_app() -> None:
+    told = {
+        contract_name(cls): kind for cls, kind in KIND_OF.items() if APP_KINDS[kind].audience == "customer"
+    }
+    rare = {"orders.created": "order_confirmed", "orders.payment_pending": "order_payment_pending"}
+    assert {**KINDS, **rare} == told
