@@ -54,7 +54,7 @@ def pages(chain: str, stream: str, entries: Iterable[JsonObject]) -> list[JsonOb
     page: list[JsonObject] = []
     size, last = 0, 0
     for number in sorted(by_number):
-        entry = {name: value for name, value in by_number[number].items() if not name.startswith("_")}
+        entry = {name: value for name, value in by_number[number].items() if name[:1] != "_"}
         entry_size = len(orjson.dumps(entry))
         if page and (number != last + 1 or len(page) == MAX_ENTRIES or size + entry_size > MAX_BYTES):
             found.append(_page(chain, stream, page))
