@@ -17,16 +17,11 @@ import stripe
 from aiohttp import web
 
 from adapters.stripe.gateway import StripeGateway
-from adapters.stripe.webhooks import StripeWebhooks
-from core.contracts import InvalidContract
 from core.outside_call import OutsideUnavailable
-from core.signatures import BadSignature
 from services.payments.gateway import MoneyBack, Movement, Pending, RefundRefused
 from services.payments.messages import Charged, Declined
 from tests.fakes import START
-
-ORDER = "ord-1"
-SECRET = "whsec_test"  # noqa: S105
+from tests.stripe_objects import ORDER, error, intent, refund
 
 
 @dataclass
@@ -70,20 +65,6 @@ async def gateway(server: StandIn) -> AsyncIterator[StripeGateway]:
     gateway = StripeGateway("sk_test_1", 2.0, api=server.url, return_url="https://shop.example/paid")
     yield gateway
     await gateway.close()
-
-
-def intent(status: str = "succeeded", **fields: Any) -> dict[str, Any]:
-    plain = {"amount": 4200, "currency": "gbp", "metadata": {"order_id": ORDER}}
-    return {"id": "pi_1", "object": "payment_intent", "status": status, **plain, **fields}
-
-
-def refund(status: str = "succeeded", **fields: Any) -> dict[str, Any]:
-    plain = {"amount": 1200, "currency": "gbp", "metadata": {"part": "r1"}}
-    return {"id": "re_1", "object": "refund", "status": status, **plain, **fields}
-
-
-def error(type: str, **fields: Any) -> dict[str, Any]:
-    return {"error": {"type": type, "message": "of card 4242424242424242", **fields}}
 
 
 async def charge(gateway: StripeGateway, currency: str = "GBP") -> Charged | Declined | Pending:
@@ -345,61 +326,3 @@ async def test_the_movements_of_a_window_are_charges_and_refunds_of_orders_page_
     assert following["starting_after"] == "ch_2"
     assert following["created[gte]"] == str(at)
     assert following["created[lt]"] == str(at + 3600)
-
-
-def signed(body: bytes, **changes: Any) -> dict[str, str]:
-    header = stripe.WebhookSignature.generate_signature_header(body.decode(), SECRET, **changes)
-    return {"stripe-signature": header}
-
-
-def event(type: str, **fields: Any) -> bytes:
-    object_ = {"object": intent(**fields)}
-    return orjson.dumps({"id": "evt_1", "object": "event", "type": type, "data": object_})
-
-
-@pytest.mark.parametrize(
-    ("type", "news"),
-    [
-        ("payment_intent.succeeded", "charged"),
-        ("payment_intent.payment_failed", "declined"),
-        ("payment_intent.canceled", "declined"),
-    ],
-)
-def test_a_webhook_of_a_charge_that_has_ended(type: str, news: str) -> None:
-    body = event(type)
-    notice = StripeWebhooks(SECRET).read(body, signed(body), START)
-    assert notice is not None
-    assert (notice.event_id, notice.order_id, notice.payment_id, notice.news) == (
-        "evt_1",
-        ORDER,
-        "pi_1",
-        news,
-    )
-
-
-@pytest.mark.parametrize(
-    "body",
-    [event("payment_intent.created"), event("payment_intent.succeeded", metadata={})],
-    ids=["another type", "not ours"],
-)
-def test_other_webhooks_are_not_taken(body: bytes) -> None:
-    assert StripeWebhooks(SECRET).read(body, signed(body), START) is None
-
-
-def test_a_webhook_that_is_forged_or_old_is_refused() -> None:
-    body = event("payment_intent.succeeded")
-    webhooks = StripeWebhooks(SECRET)
-    for headers in (
-        {},
-        {"stripe-signature": "t=x,v1=y"},
-        signed(b"{}"),
-        signed(body, timestamp=1_600_000_000),
-    ):
-        with pytest.raises(BadSignature):
-            webhooks.read(body, headers, START)
-    assert SECRET not in repr(webhooks)
-
-
-def test_a_genuine_webhook_that_is_no_json_is_not_valid() -> None:
-    with pytest.raises(InvalidContract, match="JSON"):
-        StripeWebhooks(SECRET).read(b"nothing", signed(b"nothing"), START)

@@ -4,6 +4,7 @@ import asyncio
 import json
 from collections.abc import Awaitable, Callable, Generator
 from contextlib import asynccontextmanager
+from datetime import timedelta
 from pathlib import Path
 from random import Random
 from typing import Any
@@ -118,3 +119,14 @@ async def ended(
             return status
         await asyncio.sleep(every)
     raise AssertionError(f"{instance_id} has not ended: {status}")
+
+
+def race_of_an_event(context):
+    """Waits for `reply`, for half a minute at most."""
+    reply = context.wait_for_external_event("reply")
+    timer = context.create_timer(context.current_utc_datetime + timedelta(seconds=30))
+    yield context.task_all([context.call_activity("send"), context.task_any([reply, timer])])
+    if reply.is_completed:
+        timer.cancel()
+        return reply.result
+    return "timed out"

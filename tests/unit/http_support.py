@@ -16,6 +16,7 @@ from services.inventory.stock_projection import STOCK_LEVELS
 from services.orders.handlers import Orders
 from services.orders.list_projection import ORDER_LIST
 from services.orders.policy import Policy, ReturnPolicy
+from services.orders.saga import Ports, Work, request_payment
 from services.shipping.calls import Carriers
 from services.shipping.messages import Address
 from tests import declared_answers
@@ -120,6 +121,12 @@ class Api:
     async def placed(self) -> str:
         """The id of an order that was placed."""
         return content(await self.place())["id"]
+
+
+async def reserve(api: Api, order: str) -> None:
+    """What the saga does once stock was reserved."""
+    work = Work(order, 1, "reply")
+    await request_payment(Ports(api.documents, FakeBus(api.clock), api.clock, 1.0), work)
 
 
 def as_declared(function: str, response: func.HttpResponse) -> func.HttpResponse:

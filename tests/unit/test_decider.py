@@ -1,26 +1,21 @@
 """Running deciders on event streams: a bank account as the smallest of them."""
 
 import asyncio
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
-from datetime import datetime, timedelta
+from collections.abc import Iterator
+from dataclasses import replace
+from datetime import timedelta
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-import core.contracts
-import core.decider
 from core.chain import entry_hash
-from core.contracts import contract
 from core.decider import (
     DECISIONS,
     INBOX_TTL_S,
     BrokenStream,
-    Cause,
     Decider,
     Loaded,
-    Rejection,
     StreamContention,
     TooManyEvents,
     execute,
@@ -30,104 +25,29 @@ from core.decider import (
     upcaster,
 )
 from core.documents import RetryWith
-from core.envelope import Envelope, wrap
-from core.json import JsonObject
 from core.resilience import retry_transient
 from emulator.simulation import run_simulated
+from tests.bank import (
+    ACCOUNTS,
+    STREAM,
+    Account,
+    Answer,
+    Deposited,
+    Overdrawn,
+    Withdrawn,
+    cause,
+    evolve,
+    no_note,
+    open_bank,
+    replies,
+)
 from tests.fakes import START, FakeClock, FakeDocuments
-
-STREAM = "acc-1"
-
-
-@dataclass(frozen=True, slots=True)
-class Deposited:
-    amount: int
-    note: str
-
-
-@dataclass(frozen=True, slots=True)
-class Withdrawn:
-    amount: int
-
-
-@dataclass(frozen=True, slots=True)
-class Answer:
-    balance: int
-
-
-def _amount_in_pounds(data: JsonObject) -> JsonObject:
-    pounds = data["pounds"]
-    assert isinstance(pounds, int)
-    return {"amount": pounds * 100}
-
-
-def _no_note(data: JsonObject) -> JsonObject:
-    return {**data, "note": ""}
 
 
 @pytest.fixture(autouse=True, scope="module")
 def _bank() -> Iterator[None]:
-    """Register the types of the bank for this file alone: other tests look at all that is registered."""
-    with pytest.MonkeyPatch.context() as patch:
-        for registry in ("_classes", "_names", "_adapters"):
-            patch.setattr(core.contracts, registry, dict(getattr(core.contracts, registry)))
-        patch.setattr(core.decider, "_upcasters", {})
-        contract("bank.deposited", version=3)(Deposited)
-        contract("bank.withdrawn")(Withdrawn)
-        contract("bank.answer")(Answer)
-        upcaster("bank.deposited", 1)(_amount_in_pounds)
-        upcaster("bank.deposited", 2)(_no_note)
+    with open_bank():
         yield
-
-
-@dataclass(frozen=True, slots=True)
-class Account:
-    balance: int = 0
-    opened_at: datetime | None = None
-
-
-class Overdrawn(Rejection):
-    def __init__(self) -> None:
-        super().__init__("overdrawn", "there is not enough money")
-
-
-def decide(state: Account, command: int, now: datetime) -> Sequence[Deposited | Withdrawn]:
-    if command < 0 and state.balance + command < 0:
-        raise Overdrawn
-    if command == 0:
-        return []
-    return [Deposited(command, "cash")] if command > 0 else [Withdrawn(-command)]
-
-
-def evolve(state: Account, event: Deposited | Withdrawn) -> Account:
-    sign = 1 if isinstance(event, Deposited) else -1
-    return Account(state.balance + sign * event.amount, START)
-
-
-ACCOUNTS: Decider[Account, int, Deposited | Withdrawn] = Decider(
-    container="orders", state=Account, initial=Account(), decide=decide, evolve=evolve, schema=2
-)
-
-
-def cause(command_id: str = "acc-1:bank.pay") -> Cause:
-    return Cause(command_id, STREAM, command_id, "00-" + "a" * 32 + "-" + "b" * 16 + "-01", actor="teller")
-
-
-def replies(command_id: str = "acc-1:bank.pay"):
-    def answer(before: Account, after: Account) -> list[Envelope]:
-        return [
-            wrap(
-                Answer(after.balance),
-                id=f"{command_id}:reply",
-                source="bank",
-                subject=STREAM,
-                time=START,
-                correlation_id=STREAM,
-                causation_id=command_id,
-            )
-        ]
-
-    return answer
 
 
 @pytest.fixture
@@ -404,7 +324,7 @@ def test_concurrent_commands_with_faults_are_each_carried_out_once(deliveries, b
 
 def test_two_upcasters_of_one_version_are_a_mistake():
     with pytest.raises(TypeError, match="two upcasters"):
-        upcaster("bank.deposited", 1)(_no_note)
+        upcaster("bank.deposited", 1)(no_note)
 
 
 def test_an_inbox_record_outlives_any_redelivery_by_30_days():
