@@ -22,6 +22,7 @@ class SagaPath:
     told: the type of an event that must be there in the end, whatever crashes.
     cancel_at, replace_at: the status at which the customer cancels, or asks for other lines; who is first
     then decides how the order ends.
+    later_s: for how long to go on once all seems done, for what a timer is to find.
     """
 
     name: str
@@ -36,6 +37,7 @@ class SagaPath:
     submissions: int = 1
     sees: str = "orders.created"
     told: str = "orders.created"
+    later_s: float = 0.0
 
     def end(self, cancellation: int | None = None) -> tuple[str, str]:
         """The status and reason due, given how a cancellation, or the wish for other lines, was answered."""
@@ -66,6 +68,7 @@ PATHS = (
     SagaPath("delivered", "completed", delivery="sandbox-delivers-2", told="orders.delivered"),
     SagaPath("first_carrier_refuses", "completed", delivery="sandbox-post-refused"),
     SagaPath("first_carrier_does_not_answer", "completed", delivery="sandbox-post-no-answer"),
+    SagaPath("first_carrier_is_late", "completed", delivery="sandbox-post-late-20", later_s=620.0),
     SagaPath("payment_ends_by_webhook", "completed", payment_method="tok_pending_2"),
     SagaPath(
         "customer_acts_after_all_attempts",

@@ -2,15 +2,17 @@
 
 import asyncio
 import shutil
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from emulator.host.simulated import Crashed
+from emulator.host.simulated import Crashed, Simulated
 from emulator.simulation import run_simulated
 from tests.chaos.paths import PATHS, STOCK, Customer, SagaPath, path
 from tests.simulated import evidence, load_stock, orders_of, problems, running, settle
+from tools.evidence import Evidence
 
 pytestmark = pytest.mark.slow
 
@@ -35,14 +37,30 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
+async def rest(run: Simulated, path: SagaPath) -> None:
+    await settle(run)
+    if path.later_s:
+        ends = run.engines.clock.time() + path.later_s
+        await run.until(lambda: run.engines.clock.time() > ends, 2 * path.later_s, step_s=30)
+        await settle(run)
+
+
+def booked_twice(found: Evidence) -> list[str]:
+    """Also what the invariants leave the app some time for."""
+    live = (each for each in found.items("sandbox", "shipment") if each["status"] == "created")
+    return [
+        f"{id} is booked {n} times" for id, n in Counter(each["order_id"] for each in live).items() if n > 1
+    ]
+
+
 async def uneventful(folder: Path, path: SagaPath) -> int:
     """How many commits the path takes."""
     customer = Customer(path)
     async with running(folder) as run:
         await customer.act(run)
-        await settle(run)
+        await rest(run, path)
         found = evidence(run, folder, customer.accepted)
-        assert [*problems(found), *customer.disappointments(orders_of(found))] == []
+        assert [*problems(found), *customer.disappointments(orders_of(found)), *booked_twice(found)] == []
         assert path.sees in {event["type"] for event in found.items("orders", "event")}
         return run.engines.store.commits
 
@@ -55,7 +73,7 @@ async def crashed_once(
     try:
         async with running(folder, seed=seed, crash_after=crash_after, redeliver=chaos, reorder=chaos) as run:
             await customer.act(run)
-            await settle(run)
+            await rest(run, path)
     except Crashed:
         pass
     else:
@@ -63,10 +81,10 @@ async def crashed_once(
     await asyncio.sleep(RESTART_S)
     async with running(folder, seed=-crash_after, redeliver=CHAOS, reorder=CHAOS) as run:
         await customer.act(run)
-        await settle(run)
+        await rest(run, path)
         found = evidence(run, folder, customer.accepted)
     untold = {path.told} - {event["type"] for event in found.items("orders", "event")}
-    return [*problems(found), *customer.disappointments(orders_of(found)), *untold]
+    return [*problems(found), *customer.disappointments(orders_of(found)), *untold, *booked_twice(found)]
 
 
 @pytest.mark.parametrize("path", PATHS, ids=lambda path: path.name)
