@@ -153,12 +153,13 @@ def stock(tour: Tour) -> None:
 
 
 def imports(tour: Tour) -> str:
-    csv = b"sku,quantity\nCUP,40\nSAUCER,many\n"
-    accepted = tour.ask("import_inventory", 202, body=csv, headers={"Content-Type": "text/csv"}).json()
+    csv, headers = b"sku,quantity\nCUP,40\nSAUCER,many\n", {"Content-Type": "text/csv"}
+    accepted = tour.ask("import_inventory", 202, body=csv, headers=headers).json()
     given = {"import_id": accepted["id"]}
     report = tour.until(lambda body: body["status"] == "completed", "get_inventory_import", **given)
     assert (report["booked"], report["failed"]) == (1, 1)
     assert tour.ask("list_inventory_import_errors", **given).json()["items"]
+    assert tour.ask("import_inventory", body=csv, headers=headers).json()["id"] == accepted["id"]
     return str(accepted["id"])
 
 
