@@ -1,7 +1,6 @@
 """What every adapter of `core.documents.Documents` must do. Subclass it and give the documents."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Awaitable, Sequence
 from typing import Any
 
 import pytest
@@ -30,26 +29,11 @@ from core.documents import (
     Where,
 )
 from core.json import Json, JsonObject
-
-STREAM = "ord-1"
-
-
-def item(id: str = "1", stream: str = STREAM, **fields: Json) -> JsonObject:
-    return {"id": id, "stream": stream, **fields}
+from tests.contract.documents_queries import Queries
+from tests.contract.documents_requests import STREAM, all_items, item, refused, without_system_fields
 
 
-def without_system_fields(stored: JsonObject) -> JsonObject:
-    """Cosmos DB adds more than the port promises (`_rid`, `_self`, `_attachments`)."""
-    return {name: value for name, value in stored.items() if not name.startswith("_")}
-
-
-async def refused[E: DocumentError](request: Awaitable[object], error: type[E]) -> E:
-    with pytest.raises(error) as caught:
-        await request
-    return caught.value
-
-
-class DocumentsSuite(ABC):
+class DocumentsSuite(Queries, ABC):
     """Uses the containers `orders` (partition key /stream) and `sandbox` (/id) of `topology/cosmos.json`."""
 
     @pytest.fixture
@@ -60,20 +44,6 @@ class DocumentsSuite(ABC):
     @abstractmethod
     async def let_pass(self, seconds: float) -> None:
         """Return when the store's clock is so much later."""
-
-    async def all_items(self, documents: Documents, query: Query) -> list[JsonObject]:
-        """Of all pages."""
-        found: list[JsonObject] = []
-        page = await documents.query("orders", query)
-        found += page.items
-        while page.continuation is not None:
-            query = Query(
-                query.where, query.partition, query.order_by, query.descending, query.limit, page.continuation
-            )
-            page = await documents.query("orders", query)
-            assert len(page.items) <= query.limit
-            found += page.items
-        return found
 
     # Points
 
@@ -247,7 +217,7 @@ class DocumentsSuite(ABC):
         await documents.create("orders", STREAM, item(text="1", number=1, flag=True, nothing=None, deep={}))
         request = documents.patch("orders", STREAM, "1", [SetField("n", 1)], [condition])
         await refused(request, PreconditionFailed)
-        assert await self.all_items(documents, Query((condition,))) == []
+        assert await all_items(documents, Query((condition,))) == []
 
     @pytest.mark.parametrize(
         "condition",
@@ -266,7 +236,7 @@ class DocumentsSuite(ABC):
     async def test_a_comparison_within_one_type_holds(self, documents: Documents, condition: Where) -> None:
         fields: JsonObject = {"text": "b", "number": 1, "flag": True, "nothing": None}
         await documents.create("orders", STREAM, item(**fields, deep={"deeper": {"n": 0}}))
-        assert len(await self.all_items(documents, Query((condition,)))) == 1
+        assert len(await all_items(documents, Query((condition,)))) == 1
         await documents.patch("orders", STREAM, "1", [SetField("n", 1)], [condition])
 
     # Batches
@@ -292,7 +262,7 @@ class DocumentsSuite(ABC):
             None,
             "gone",
         ]
-        found = await self.all_items(documents, Query(partition=STREAM))
+        found = await all_items(documents, Query(partition=STREAM))
         assert sorted((without_system_fields(one) for one in found), key=lambda one: str(one["id"])) == [
             item("gone", again=True),
             item("new", n=1),
@@ -323,7 +293,7 @@ class DocumentsSuite(ABC):
         operations = [Create(item("new")), Upsert(item("newer")), failing, Delete("there")]
         failure = await refused(documents.batch("orders", STREAM, operations), error)
         assert failure.operation == 2
-        assert await self.all_items(documents, Query(partition=STREAM)) == [there.item]
+        assert await all_items(documents, Query(partition=STREAM)) == [there.item]
 
     async def test_an_error_outside_a_batch_names_no_operation(self, documents: Documents) -> None:
         assert (await refused(documents.read("orders", STREAM, "1"), DocumentNotFound)).operation is None
@@ -341,70 +311,7 @@ class DocumentsSuite(ABC):
         half = "x" * (MAX_ITEM_BYTES // 2)
         operations = [Create(item("a", text=half)), Create(item("b", text=half))]
         await refused(documents.batch("orders", STREAM, operations), DocumentTooLarge)
-        assert await self.all_items(documents, Query(partition=STREAM)) == []
-
-    # Queries
-
-    async def test_a_query_stays_in_its_partition_or_goes_across(self, documents: Documents) -> None:
-        for stream in ("ord-1", "ord-2"):
-            for id in ("1", "2"):
-                await documents.create("orders", stream, item(id, stream))
-        await documents.create("payments", "ord-1", item("3"))
-        assert len(await self.all_items(documents, Query(partition="ord-1"))) == 2
-        assert len(await self.all_items(documents, Query())) == 4
-        assert len(await self.all_items(documents, Query((Where("id", "=", "2"),)))) == 2
-        assert await self.all_items(documents, Query(partition="ord-3")) == []
-
-    async def test_all_conditions_of_a_query_must_hold(self, documents: Documents) -> None:
-        for n in range(6):
-            await documents.create("orders", STREAM, item(str(n), n=n, even=n % 2 == 0))
-        where = (Where("n", ">", 1), Where("n", "<=", 4), Where("even", "=", True))
-        found = await self.all_items(documents, Query(where, STREAM))
-        assert sorted(str(one["id"]) for one in found) == ["2", "4"]
-
-    @pytest.mark.parametrize("descending", [False, True])
-    @pytest.mark.parametrize("limit", [1, 2, 100])
-    async def test_pages_in_order_give_every_item_once(
-        self, documents: Documents, descending: bool, limit: int
-    ) -> None:
-        names = ["b", "ü", "a", "Z", "b", "😀", "b", ""]
-        for n, name in enumerate(names):
-            await documents.create(
-                "orders", f"ord-{n % 3}", item(str(n), f"ord-{n % 3}", deep={"name": name})
-            )
-        query = Query(order_by="deep.name", descending=descending, limit=limit)
-        found = await self.all_items(documents, query)
-        assert [one["deep"]["name"] for one in found] == sorted(names, reverse=descending)  # type: ignore[index,call-overload]
-        assert len({one["id"] for one in found}) == len(names)
-
-    @pytest.mark.parametrize("limit", [1, 3, 100])
-    async def test_pages_without_order_give_every_item_once(self, documents: Documents, limit: int) -> None:
-        for n in range(7):
-            await documents.create("orders", f"ord-{n % 3}", item(str(n), f"ord-{n % 3}"))
-        found = await self.all_items(documents, Query(limit=limit))
-        assert sorted(str(one["id"]) for one in found) == [str(n) for n in range(7)]
-
-    async def test_numbers_are_ordered_as_numbers(self, documents: Documents) -> None:
-        values: Sequence[int | float] = [10, 9, -1, 2.5, 100]
-        for n, value in enumerate(values):
-            await documents.create("orders", STREAM, item(str(n), value=value))
-        found = await self.all_items(documents, Query(partition=STREAM, order_by="value", limit=2))
-        assert [one["value"] for one in found] == [-1, 2.5, 9, 10, 100]
-
-    async def test_a_continuation_of_another_query_is_refused(self, documents: Documents) -> None:
-        for n in range(3):
-            await documents.create("orders", STREAM, item(str(n), n=n))
-        page = await documents.query("orders", Query(partition=STREAM, order_by="n", limit=1))
-        assert page.continuation is not None
-        for other in (
-            Query(partition="ord-2", order_by="n", continuation=page.continuation),
-            Query(partition=STREAM, order_by="id", continuation=page.continuation),
-            Query(partition=STREAM, order_by="n", descending=True, continuation=page.continuation),
-            Query((Where("n", ">", 0),), STREAM, order_by="n", continuation=page.continuation),
-            Query(partition=STREAM, order_by="n", continuation="nonsense"),
-            Query(partition=STREAM, order_by="n", continuation=page.continuation[:-5]),
-        ):
-            await refused(documents.query("orders", other), BadDocumentRequest)
+        assert await all_items(documents, Query(partition=STREAM)) == []
 
     # Expiry
 
@@ -414,7 +321,7 @@ class DocumentsSuite(ABC):
         await documents.create("orders", STREAM, item("plain"))
         await self.let_pass(3)
         await refused(documents.read("orders", STREAM, "short"), DocumentNotFound)
-        found = await self.all_items(documents, Query(partition=STREAM))
+        found = await all_items(documents, Query(partition=STREAM))
         assert sorted(str(one["id"]) for one in found) == ["for ever", "plain"]
         await documents.create("orders", STREAM, item("short"))
 

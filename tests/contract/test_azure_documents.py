@@ -33,7 +33,7 @@ from core.json import Json
 from emulator.documents.engine import DocumentsEngine
 from emulator.wire.cosmos.server import CosmosServer
 from tests.charges import Charges
-from tests.contract.documents_suite import STREAM, item, refused
+from tests.contract.documents_requests import STREAM, item, refused
 from tests.contract.engine_suite import EngineSuite
 
 pytestmark = pytest.mark.filterwarnings("ignore:Sending a large body directly:ResourceWarning")

@@ -5,7 +5,7 @@ import pytest
 from adapters.embedded.documents import EmbeddedDocuments
 from core.documents import Documents, DocumentsUnavailable, TooManyRequests
 from emulator.documents.engine import DocumentsEngine
-from tests.contract.documents_suite import STREAM, item
+from tests.contract.documents_requests import STREAM, item
 from tests.contract.engine_suite import EngineSuite
 
 

@@ -1,16 +1,12 @@
 """The basics of the documents engine; what every adapter must do is in tests/contract/documents_suite.py."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
-from pathlib import Path
 
 import pytest
 
 from emulator.documents.engine import FEED_RANGES, DocumentsEngine
 from emulator.documents.model import (
-    Change,
     Condition,
-    Container,
     Patch,
     PatchStep,
     Query,
@@ -19,80 +15,9 @@ from emulator.documents.model import (
     Write,
 )
 from emulator.documents.partitions import feed_range_of
-from emulator.documents.schema import SCHEMA
 from emulator.metrics import Metrics
 from emulator.store import Store
-
-CONTAINERS = {
-    "orders": Container("orders", "stream", -1),
-    "short": Container("short", "stream", 10),
-    "no-ttl": Container("no-ttl", "stream", None),
-}
-
-
-class HandClock:
-    def __init__(self) -> None:
-        self.now = 1_800_000_000.0
-
-    def time(self) -> float:
-        return self.now
-
-
-@pytest.fixture
-def clock() -> HandClock:
-    return HandClock()
-
-
-@pytest.fixture
-async def store(tmp_path: Path) -> AsyncIterator[Store]:
-    store = Store(tmp_path / "store.db", schema=SCHEMA)
-    yield store
-    await store.close()
-
-
-@pytest.fixture
-def engine(store: Store, clock: HandClock) -> DocumentsEngine:
-    return DocumentsEngine(store, clock, CONTAINERS, Metrics())
-
-
-def everything(engine: DocumentsEngine, container: str, after: int = 0) -> list[Change]:
-    changes = [c for part in range(FEED_RANGES) for c in engine.changes(container, part, after, 1000)]
-    return sorted(changes, key=lambda change: change.sequence)
-
-
-async def refused(request, status: int) -> RequestFailed:
-    with pytest.raises(RequestFailed) as caught:
-        await request
-    assert caught.value.status == status, caught.value
-    return caught.value
-
-
-async def test_the_feed_shows_the_latest_version_of_each_item_in_the_order_of_writes(
-    engine: DocumentsEngine,
-) -> None:
-    for id in ("a", "b", "a"):
-        await engine.upsert("orders", "s", {"id": id, "stream": "s"})
-    (part,) = {part for part in range(FEED_RANGES) if engine.changes("orders", part, 0, 10)}
-    assert [change.item["id"] for change in engine.changes("orders", part, 0, 10)] == ["b", "a"]
-
-
-async def test_the_feed_goes_on_after_a_position_and_is_limited(engine: DocumentsEngine) -> None:
-    for id in "abc":
-        await engine.create("orders", "s", {"id": id, "stream": "s"})
-    first, *_ = everything(engine, "orders")
-    (part,) = {part for part in range(FEED_RANGES) if engine.changes("orders", part, 0, 10)}
-    (second,) = engine.changes("orders", part, first.sequence, 1)
-    assert second.item["id"] == "b"
-
-
-async def test_deleted_and_expired_items_do_not_appear_in_the_feed(
-    engine: DocumentsEngine, clock: HandClock
-) -> None:
-    await engine.create("orders", "s", {"id": "gone", "stream": "s"})
-    await engine.create("orders", "s", {"id": "old", "stream": "s", "ttl": 5})
-    await engine.delete("orders", "s", "gone")
-    clock.now += 5
-    assert everything(engine, "orders") == []
+from tests.emulator.documents_support import CONTAINERS, HandClock, everything, refused
 
 
 async def test_the_sequence_of_a_deleted_item_never_comes_back(engine: DocumentsEngine) -> None:
@@ -101,67 +26,6 @@ async def test_the_sequence_of_a_deleted_item_never_comes_back(engine: Documents
     await engine.delete("orders", "s", "a")
     await engine.create("orders", "s", {"id": "a", "stream": "s"})
     assert [change.item["id"] for change in everything(engine, "orders", seen.sequence)] == ["a"]
-
-
-async def test_the_feed_of_one_container_does_not_show_another(engine: DocumentsEngine) -> None:
-    await engine.create("short", "s", {"id": "a", "stream": "s"})
-    assert everything(engine, "orders") == []
-
-
-async def test_a_commit_with_changes_wakes_that_range_of_its_containers_feed(
-    engine: DocumentsEngine, store: Store
-) -> None:
-    woken: list[int] = []
-
-    def listener(feed_range: int) -> Callable[[], bool]:
-        def wake() -> bool:
-            woken.append(feed_range)
-            return True
-
-        return wake
-
-    for feed_range in range(FEED_RANGES):
-        store.listen(f"feed:orders:{feed_range}", listener(feed_range))
-    await engine.create("short", "s", {"id": "a", "stream": "s"})
-    assert woken == []
-    await engine.create("orders", "s", {"id": "a", "stream": "s"})
-    (feed_range,) = woken
-    assert engine.changes("orders", feed_range, 0, 10)
-
-
-async def test_two_engines_on_one_file_see_each_others_changes_in_one_order(
-    tmp_path: Path, engine: DocumentsEngine, clock: HandClock
-) -> None:
-    other_store = Store(tmp_path / "store.db", schema=SCHEMA)
-    other = DocumentsEngine(other_store, clock, CONTAINERS, Metrics())
-    for n in range(20):
-        writer = engine if n % 2 else other
-        await writer.create("orders", "s", {"id": str(n), "stream": "s"})
-    assert [change.item["id"] for change in everything(other, "orders")] == [str(n) for n in range(20)]
-    await other_store.close()
-
-
-async def test_an_items_own_ttl_counts_from_its_last_write(engine: DocumentsEngine, clock: HandClock) -> None:
-    await engine.create("orders", "s", {"id": "a", "stream": "s", "ttl": 10})
-    clock.now += 9
-    await engine.patch("orders", "s", "a", [PatchStep("set", "n", 1)])
-    clock.now += 9
-    assert (await engine.read("orders", "s", "a"))["n"] == 1
-    clock.now += 1
-    await refused(engine.read("orders", "s", "a"), 404)
-
-
-async def test_an_expired_item_is_absent_for_every_operation(
-    engine: DocumentsEngine, clock: HandClock
-) -> None:
-    item = {"id": "a", "stream": "s"}
-    await engine.create("short", "s", item)
-    clock.now += 10
-    await refused(engine.replace("short", "s", item), 404)
-    await refused(engine.delete("short", "s", "a"), 404)
-    await refused(engine.patch("short", "s", "a", [PatchStep("set", "n", 1)]), 404)
-    assert await engine.query("short", partition="s") == ([], None)
-    await engine.create("short", "s", item)
 
 
 async def test_the_containers_default_ttl_can_be_overruled_by_an_item(
@@ -173,28 +37,6 @@ async def test_the_containers_default_ttl_can_be_overruled_by_an_item(
     assert len((await engine.query("short", partition="s"))[0]) == 2
 
 
-async def test_a_container_without_ttl_ignores_that_of_an_item(
-    engine: DocumentsEngine, clock: HandClock
-) -> None:
-    await engine.create("no-ttl", "s", {"id": "a", "stream": "s", "ttl": 1})
-    clock.now += 1000
-    await engine.read("no-ttl", "s", "a")
-
-
-async def test_expired_items_are_purged(engine: DocumentsEngine, clock: HandClock, store: Store) -> None:
-    await engine.create("short", "s", {"id": "a", "stream": "s"})
-    await engine.create("short", "s", {"id": "b", "stream": "s", "ttl": -1})
-    assert await engine.purge() == 0
-    clock.now += 10
-    assert await engine.purge() == 1
-    assert store.read("SELECT id FROM documents") == [("b",)]
-
-
-@pytest.mark.parametrize("ttl", [0, -2, 1.5, "9", True, None, 2**31])
-async def test_a_ttl_that_is_no_number_of_seconds_is_refused(engine: DocumentsEngine, ttl: object) -> None:
-    await refused(engine.create("orders", "s", {"id": "a", "stream": "s", "ttl": ttl}), 400)  # type: ignore[dict-item]
-
-
 async def test_every_request_is_counted_once_under_its_container(store: Store, clock: HandClock) -> None:
     metrics = Metrics()
     engine = DocumentsEngine(store, clock, CONTAINERS, metrics)
@@ -204,20 +46,6 @@ async def test_every_request_is_counted_once_under_its_container(store: Store, c
     await refused(engine.read("orders", "s", "a"), 404)
     engine.changes("orders", 0, 0, 1)
     assert metrics.counts == {("documents.none", "orders"): 4}
-
-
-@pytest.mark.parametrize(
-    "value",
-    [2**53, -(2**53), "\ud800", {1: 2}, {1, 2}, b"bytes", object()],
-    ids=lambda value: type(value).__name__,
-)
-async def test_what_json_cannot_carry_is_refused_and_changes_nothing(
-    engine: DocumentsEngine, value: object
-) -> None:
-    created = await engine.create("orders", "s", {"id": "a", "stream": "s"})
-    await refused(engine.upsert("orders", "s", {"id": "a", "stream": "s", "x": value}), 400)  # type: ignore[dict-item]
-    await refused(engine.patch("orders", "s", "a", [PatchStep("set", "x", value)]), 400)  # type: ignore[arg-type]
-    assert await engine.read("orders", "s", "a") == created
 
 
 @pytest.mark.parametrize("partition", ["\ud800", "x" * 2049, 7, None])
@@ -326,17 +154,6 @@ async def test_values_of_different_types_are_ordered_as_in_cosmos_db(
     assert found == (expected[::-1] if descending else expected)
 
 
-async def test_the_feed_is_read_by_its_index(engine: DocumentsEngine, store: Store) -> None:
-    traced: list[str] = []
-    store._reader.set_trace_callback(traced.append)
-    engine.changes("orders", 0, 5, 10)
-    store._reader.set_trace_callback(None)
-    plan = store.read(f"EXPLAIN QUERY PLAN {traced[0]}")
-    assert [detail for *_, detail in plan] == [
-        "SEARCH documents USING INDEX documents_feed (container=? AND sequence>?)"
-    ]
-
-
 async def test_a_condition_never_holds_for_a_missing_field_or_another_type(engine: DocumentsEngine) -> None:
     await engine.create("orders", "s", {"id": "a", "stream": "s", "text": "1", "flag": True, "none": None})
     for condition in (
@@ -443,3 +260,17 @@ async def test_of_two_that_create_a_container_at_once_one_is_refused(engine: Doc
     found = engine.catalog.container("default", "new")
     assert found is not None
     assert found.partition_key == "a"
+
+
+@pytest.mark.parametrize(
+    "value",
+    [2**53, -(2**53), "\ud800", {1: 2}, {1, 2}, b"bytes", object()],
+    ids=lambda value: type(value).__name__,
+)
+async def test_what_json_cannot_carry_is_refused_and_changes_nothing(
+    engine: DocumentsEngine, value: object
+) -> None:
+    created = await engine.create("orders", "s", {"id": "a", "stream": "s"})
+    await refused(engine.upsert("orders", "s", {"id": "a", "stream": "s", "x": value}), 400)  # type: ignore[dict-item]
+    await refused(engine.patch("orders", "s", "a", [PatchStep("set", "x", value)]), 400)  # type: ignore[arg-type]
+    assert await engine.read("orders", "s", "a") == created

@@ -36,7 +36,7 @@ from tests.interleaving import (
     settle,
     start,
 )
-from tests.unit.test_shipping_interleavings import ADDRESS, ORDER, StrictCarrier, World, command
+from tests.shipping_world import ADDRESS, ORDER, StrictCarrier, World, command
 
 NEWS: dict[str, News] = {
     "moves": News("evt-1", "in_transit", START + timedelta(hours=1)),

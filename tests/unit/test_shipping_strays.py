@@ -34,7 +34,7 @@ from tests.interleaving import (
     run_schedule,
     schedules,
 )
-from tests.unit.test_shipping_interleavings import ORDER, TIMEOUT_S, StrictCarrier, World, command
+from tests.shipping_world import ORDER, TIMEOUT_S, StrictCarrier, World, command
 
 LATE_S = 400.0
 LATEST_S = sum(LOOKS_S)
