@@ -69,6 +69,41 @@ def test_customers_are_told_in_their_language_until_they_switch_it_off(tmp_path:
     run_simulated(scenario())
 
 
+def test_a_customer_is_asked_to_confirm_a_payment_and_told_which_order_takes_another_s_place(
+    tmp_path: Path,
+) -> None:
+    async def scenario() -> None:
+        async with running(tmp_path) as run:
+            await load_stock(run, {"GLASS": 10})
+            await prefer(run, "ada")
+            now = run.engines.clock.time()
+            id = await submit(run, order("ada", payment_method="tok_action_abandoned"), "1")
+            await run.until(lambda: run.engines.clock.time() > now + 60, 3600, step_s=10)
+            [mail] = await outbox(run)
+            assert mail["title"] == f"Your order {id} waits for your payment"
+
+            other = {
+                "lines": [{"sku": "GLASS", "quantity": 2, "unit_price": 250}],
+                "payment_method": "tok_ok",
+            }
+            headers = JSON | {"idempotency-key": "r"}
+            body = orjson.dumps(other)
+            answer = await run.request("POST", f"/api/orders/{id}/replacement", headers, body)
+            assert answer.status == 202, answer.body
+            await settle(run)
+            replaced = await call(run, "GET", f"/api/orders/{id}")
+            mails = {mail["title"]: mail for mail in await outbox(run)}
+            assert (
+                f"your order {replaced['replaced_by']} takes its place"
+                in (mails[f"Your order {id} was cancelled"]["text"])
+            )
+            assert f"Your order {replaced['replaced_by']} is on its way" in mails
+            orders = [id, replaced["replaced_by"]]
+            assert problems(evidence(run, tmp_path, orders)) == []
+
+    run_simulated(scenario())
+
+
 def test_a_mail_waits_for_the_end_of_quiet_hours_on_the_queue(tmp_path: Path) -> None:
     """Three hours: longer than a message of the queue lives once it is due."""
 
@@ -87,6 +122,30 @@ def test_a_mail_waits_for_the_end_of_quiet_hours_on_the_queue(tmp_path: Path) ->
             [mail] = await outbox(run)
             assert f"T{end:02}:00:0" in mail["sent_at"]
             assert problems(evidence(run, tmp_path, [id])) == []
+
+    run_simulated(scenario())
+
+
+def test_a_difference_of_money_is_an_alert_until_an_operator_closes_it(tmp_path: Path) -> None:
+    """A second charge at the gateway, of which no payment knows."""
+
+    async def scenario() -> None:
+        async with running(tmp_path) as run:
+            await load_stock(run, {"GLASS": 10})
+            id = await submit(run, order("ada"), "1")
+            await settle(run)
+            charge = await run.engines.documents.read("sandbox", f"charge:{id}", f"charge:{id}")
+            again = {name: value for name, value in charge.items() if name[0] != "_"}
+            again |= {"id": "charge:again", "payment_id": "pay-again"}
+            await run.engines.documents.create("sandbox", "charge:again", again)
+            now = run.engines.clock.time()
+            await run.until(lambda: run.engines.clock.time() > now + 7200, 7300, step_s=60)
+            [alert] = (await call(run, "GET", "/api/operations/alerts"))["items"]
+            assert (alert["order_id"], alert["about"]) == (id, "money")
+            path = f"/api/operations/alerts/{id}/{alert['id']}/close"
+            closed = await call(run, "POST", path, {"note": "paid back by hand"})
+            assert (closed["status"], closed["note"]) == ("closed", "paid back by hand")
+            assert (await call(run, "GET", "/api/operations/alerts"))["items"] == []
 
     run_simulated(scenario())
 
