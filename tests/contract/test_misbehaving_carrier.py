@@ -7,6 +7,7 @@ first; and another carrier takes the parcel when it is certain that this one has
 import asyncio
 import random
 from collections.abc import AsyncIterator, Callable, Coroutine
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -18,7 +19,7 @@ from adapters.sandbox.carrier import POST, SandboxCarrier
 from core.bulkhead import BulkheadFull
 from core.contracts import contract_name
 from core.decider import load
-from core.envelope import Envelope, command_id, wrap
+from core.envelope import Envelope, command_id, from_json, wrap
 from core.outside_call import SETTLING_S, OutcomeUnknown, OutsideUnavailable
 from core.outside_limits import OutsideLimits
 from core.outside_policy import OutsidePolicy
@@ -28,6 +29,9 @@ from services.shipping.decider import SHIPMENTS
 from services.shipping.handlers import handle_command
 from services.shipping.messages import Address, CreateShipment, ShipmentCancelled, ShipmentCreated
 from services.shipping.state import Shipment
+from services.shipping.strays import LOOKS_S
+from services.shipping.sweeps import check_bookings_in_doubt
+from services.shipping.webhooks import find_parcel
 from tests.easypost_stand_in import KEY, StandIn, serving
 from tests.fakes import FakeBus, FakeDocuments, FakeLoopClock
 from tests.unit.http_support import Api, content
@@ -171,9 +175,22 @@ class Shop:
 
     async def ship(self, order_id: str) -> Shipment:
         await handle_command(self.documents, self.bus, self.carriers, to_create(order_id))
-        state = (await load(self.documents, SHIPMENTS, order_id)).state
+        state = await self.state(order_id)
         assert state.status == "created"
         return state
+
+    async def state(self, order_id: str) -> Shipment:
+        return (await load(self.documents, SHIPMENTS, order_id)).state
+
+    def later(self, seconds: float) -> None:
+        self.clock.start += timedelta(seconds=seconds)
+
+    async def sweep(self) -> None:
+        """What the timer does, and what follows."""
+        before = len(self.bus.sent["shipping"])
+        await check_bookings_in_doubt(self.documents, self.bus, self.clock.now())
+        for message in self.bus.sent["shipping"][before:]:
+            await handle_command(self.documents, self.bus, self.carriers, from_json(message.body))
 
     async def circuits(self) -> dict[str, object]:
         """As the app's health shows them."""
@@ -232,7 +249,28 @@ async def test_a_purchase_in_doubt_is_looked_up_after_its_deadline_before_anybod
         await shop.ship("ord-1")
     with pytest.raises(OutcomeUnknown, match="another delivery"):
         await shop.ship("ord-1")
-    await asyncio.sleep(LIMITS.timeout_s + SETTLING_S)
+    shop.later(LIMITS.timeout_s + SETTLING_S)
     found = await shop.ship("ord-1")
     assert found.carrier == taken_by
     assert len(server.bought()) == (taken_by == "easypost")
+
+
+async def test_a_purchase_that_shows_after_the_next_carrier_took_the_parcel_is_refunded(
+    server: StandIn, carrier: ResilientCarrier
+) -> None:
+    shop = Shop(carrier)
+    server.misbehave = [("/buy", "lost")]
+    server.hides_purchases = True
+    with pytest.raises(OutcomeUnknown):
+        await shop.ship("ord-1")
+    shop.later(LIMITS.timeout_s + SETTLING_S)
+    assert (await shop.ship("ord-1")).carrier == "sandbox-post"
+    server.hides_purchases = False
+    shop.later(LOOKS_S[0] + 1)
+    await shop.sweep()
+    [bought] = server.bought()
+    assert bought["refund_status"] == "submitted"
+    state = await shop.state("ord-1")
+    assert [(each.shipment_id, each.cancel_at) for each in state.strays] == [(bought["id"], None)]
+    assert (state.carrier, state.status) == ("sandbox-post", "created")
+    assert await find_parcel(shop.documents, bought["id"]) == "ord-1"
