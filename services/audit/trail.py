@@ -189,16 +189,16 @@ async def _all(documents: Documents, query: Query) -> AsyncIterator[JsonObject]:
 async def _against_end(documents: Documents, stream: str, trail: Trail, now: datetime) -> Break | None:
     """What is wrong at the end of a chain that is in order so far. Counts what is pending."""
     number, end = trail.verified.number, trail.end
-    if end is not None and number > end.number:
-        # Maybe it grew meanwhile: entries are read after the end.
-        trail.end = end = await end_of(documents, trail.name, stream)
     if end is None:
         return None
-    if number > end.number:
-        return Break(end.number + 1, "is not in the stream that it was copied from")
-    if number == end.number:
-        differs = end.hash and trail.verified.hash != end.hash
-        return Break(number, "is not the entry that was the last") if differs else None
+    if number >= end.number:
+        if end.hash and trail.verified.hash_of(end.number) != end.hash:
+            return Break(end.number, "is not the entry that was the last")
+        # It may have grown since its end was read, which was before its entries were.
+        now_ends = end if number == end.number else await end_of(documents, trail.name, stream)
+        if now_ends is not None and number > now_ends.number:
+            return Break(now_ends.number + 1, "is not in the stream that it was copied from")
+        return None
     missing_since = await written_at(documents, trail.name, stream, number + 1, end)
     if missing_since is None or now - missing_since > BROUGHT_WITHIN:
         return Break(number + 1, "is missing")

@@ -47,6 +47,10 @@ class Verification:
         self.unchained += not self.hash
         return True
 
+    def hash_of(self, number: int) -> str:
+        """Of an entry that was taken; empty for another."""
+        return self._hashes.get(number, "")
+
     def _follows(self, number: int, entry: Mapping[str, Json]) -> Break | None:
         if number != self.number + 1:
             return Break(self.number + 1, "is missing")

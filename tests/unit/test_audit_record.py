@@ -7,6 +7,7 @@ import pytest
 
 from core.audit import Asked, put_on_record, recording
 from core.decider import Rejection
+from core.documents import Stored
 from core.json import JsonObject
 from emulator.simulation import run_simulated
 from services.audit.pages import pages
@@ -215,3 +216,25 @@ async def test_an_alert_that_is_closed_by_hand_is_on_record_with_the_note() -> N
         ("notifications.close_alert", "accepted", {"alert": "alert:d1", "note": "paid by hand"}),
         ("notifications.close_alert", "refused", "alert_not_found"),
     ]
+
+
+async def test_a_trail_that_grows_while_it_is_read_is_not_taken_for_one_that_was_cut_off() -> None:
+    class Busy(FakeDocuments):
+        """Of which another writes an entry after each read of its end."""
+
+        async def read(self, container: str, partition: str, id: str) -> Stored:
+            stored = await super().read(container, partition, id)
+            if (container, id, self.busy) == ("audit", "head", True):
+                self.busy = False
+                await put_on_record(self, Asked("s", "c", "a", "s"), "refused", {}, START)
+                self.busy = True
+            return stored
+
+        busy = False
+
+    documents = Busy()
+    for _ in range(3):
+        await put_on_record(documents, Asked("s", "c", "a", "s"), "refused", {}, START)
+    documents.busy = True
+    (seen,) = (await read_trail(documents, "record", "s", 9, None, START))["verified"]["chains"]
+    assert (seen["status"], seen["to"]) == ("valid", 4)
