@@ -6,6 +6,7 @@ from typing import Any
 import orjson
 import pytest
 
+from tests.declared_answers import DOCUMENT, check
 from tests.simulated import orderflow
 from tests.unit.http_support import Api, content
 from triggers.http import openapi, openapi_document, orders
@@ -77,6 +78,34 @@ def test_every_operation_belongs_to_a_service_and_has_a_summary() -> None:
 def test_every_body_has_an_example_that_is_accepted(route: Route) -> None:
     assert route.body is not None
     route.body.model_validate_json(orjson.dumps(route.example))
+
+
+LEVEL = dict.fromkeys(DOCUMENT["components"]["schemas"]["StockLevel"]["required"], 1) | {
+    "sku": "a",
+    "low": True,
+}
+JSON = {"Content-Type": "application/json"}
+
+
+@pytest.mark.parametrize(
+    ("operation", "status", "headers", "body", "said"),
+    [
+        ("get_inventory", 200, JSON, LEVEL | {"on_sale": True}, "'on_sale' was unexpected"),
+        ("get_inventory", 200, JSON, {"sku": "a"}, '"on_hand" is a required property'),
+        ("get_inventory", 200, JSON, LEVEL | {"on_hand": "7"}, "/on_hand"),
+        ("get_inventory", 200, {"Content-Type": "text/plain"}, LEVEL, "is text/plain"),
+        ("get_inventory", 200, JSON | {"ETag": '"1"'}, LEVEL, "sends ETag"),
+        ("get_inventory", 202, JSON, LEVEL, "declared are 200, 400"),
+        ("place_order", 202, JSON, {}, "lacks the header Location"),
+        ("remove_payment_method", 204, {}, {}, "has a body"),
+    ],
+)
+def test_an_answer_that_is_not_as_declared_is_found(
+    operation: str, status: int, headers: dict[str, str], body: object, said: str
+) -> None:
+    check("get_inventory", 200, JSON, orjson.dumps(LEVEL))
+    with pytest.raises(AssertionError, match=said):
+        check(operation, status, headers, orjson.dumps(body))
 
 
 async def test_the_document_and_its_page_are_served() -> None:

@@ -58,11 +58,12 @@ async def _page(html: str) -> func.HttpResponse:
 def page(found: JsonObject) -> str:
     """Without scripts, so that it needs nothing from elsewhere and may run nothing."""
     paths = cast(dict[str, dict[str, JsonObject]], found["paths"])
-    operations = "".join(
-        _section(path, method, operation)
-        for path, methods in paths.items()
-        for method, operation in methods.items()
-    )
+    sections: dict[str, str] = {}
+    for path, methods in paths.items():
+        for method, operation in methods.items():
+            (tag,) = cast(list[str], operation["tags"])
+            sections[tag] = sections.get(tag, "") + _section(path, method, operation)
+    operations = "".join(f"<h2>{escape(tag)}</h2>{sections[tag]}" for tag in sorted(sections))
     components = cast(dict[str, JsonObject], found["components"])
     schemas = "".join(
         f'<details id="{escape(name)}"><summary><code>{escape(name)}</code></summary>{_pre(schema)}</details>'

@@ -49,6 +49,17 @@ class Schemas(GenerateJsonSchema):
         return {**found, "additionalProperties": False}
 
     @override
+    def field_is_required(
+        self,
+        field: core_schema.ModelField | core_schema.DataclassField | core_schema.TypedDictField,
+        total: bool,
+    ) -> bool:
+        """A dataclass is answered with all its fields, those with a default too."""
+        if self.mode == ANSWER and field["type"] == "dataclass-field":
+            return True
+        return super().field_is_required(field, total)
+
+    @override
     def field_title_should_be_set(self, schema: object) -> bool:
         """Each would say its own name again."""
         return False
@@ -142,7 +153,9 @@ def _responses(route: Route, references: Reference) -> JsonObject:
         if status == HTTPStatus.SERVICE_UNAVAILABLE:
             error["headers"] = _headers(["Retry-After"])
         responses[str(status)] = error
-    return responses
+    if not route.anonymous:
+        responses[str(HTTPStatus.UNAUTHORIZED.value)] = {"description": "The functions host, without its key"}
+    return dict(sorted(responses.items()))
 
 
 def _response(declared: Declared, references: Reference) -> JsonObject:
