@@ -243,6 +243,24 @@ async def test_a_range_at_rest_is_looked_at_once_in_its_poll_delay(tmp_path, fee
 
 
 @on_simulated_time
+async def test_what_comes_to_a_range_at_rest_waits_for_its_next_poll(tmp_path, feed_app) -> None:
+    loop = asyncio.get_running_loop()
+    async with polling(tmp_path) as run:
+        await has_its_share(run)
+        waits, polls = [], []
+        for pause in (7.0, 13.1, 8.2, 11.3, 9.4):
+            await asyncio.sleep(pause)
+            written, seen = loop.time(), len(feed_app.batches)
+            await write(run, "a")
+            await run.until(lambda seen=seen: len(feed_app.batches) > seen, step_s=0.01)
+            waits.append(loop.time() - written)
+            polls.append(loop.time())
+        assert 1 < max(waits) < 5.05
+        beats = [(poll - polls[0]) / 5 for poll in polls]
+        assert all(abs(beat - round(beat)) < 0.01 for beat in beats), "all of them at the beat of the polls"
+
+
+@on_simulated_time
 async def test_batches_begin_a_poll_delay_apart_though_changes_keep_coming(tmp_path, feed_app) -> None:
     loop = asyncio.get_running_loop()
     async with polling(tmp_path) as run:

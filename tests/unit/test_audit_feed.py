@@ -132,6 +132,14 @@ def test_batches_delivered_again_with_other_bounds_make_the_same_trail(
     run_simulated(scenario())
 
 
+async def test_entries_with_a_gap_between_them_are_two_pages_and_the_gap_is_missed() -> None:
+    documents, entries = FakeDocuments(), chain(6)
+    await record_changes(documents, FakeBus(), "orders", [*entries[:2], *entries[4:]])
+    assert pages_of(documents, "s") == ["orders:1-2", "orders:5-6"]
+    await snapshot(documents, entries)
+    assert await verified(documents) == ("broken", 2)
+
+
 @pytest.mark.parametrize("order", [list, reversed], ids=["in order", "reversed"])
 async def test_the_order_within_a_batch_does_not_matter(
     order: Callable[[list[JsonObject]], list[JsonObject]],
