@@ -1,6 +1,7 @@
 """Serves the OpenAPI document, and a page of it."""
 
 from collections.abc import Sequence
+from functools import cache
 from html import escape
 from typing import cast
 
@@ -33,16 +34,15 @@ STYLE = (
 def blueprint(routes: Sequence[Route]) -> df.Blueprint:
     """`routes` are those of all modules, this one's included."""
     bp = df.Blueprint()
-    found = document(routes)
-    html = page(found)
+    made = cache(lambda: document(routes))  # when it is asked for, and not while an instance starts
 
     @bp.route(route="openapi.json", methods=["GET"], auth_level=func.AuthLevel.ANONYMOUS)
     async def get_openapi(req: func.HttpRequest) -> func.HttpResponse:
-        return await answering(lambda: _document(found))
+        return await answering(lambda: _document(made()))
 
     @bp.route(route="docs", methods=["GET"], auth_level=func.AuthLevel.ANONYMOUS)
     async def get_docs(req: func.HttpRequest) -> func.HttpResponse:
-        return await answering(lambda: _page(html))
+        return await answering(lambda: _page(page(made())))
 
     return bp
 
