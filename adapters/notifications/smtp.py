@@ -15,7 +15,7 @@ import aiosmtplib
 from adapters.notifications.mail_ids import mail_id
 from core.clock import Clock
 from core.telemetry import log
-from services.notifications.channels import Channel, Message, SendRefused, SendUnavailable, Sent
+from services.notifications.channels import Channel, Message, PutOff, SendRefused, SendUnavailable, Sent
 
 PROVIDER = "smtp"
 QUIT_S = 1.0
@@ -77,8 +77,11 @@ class SmtpEmail(Channel):
         except (aiosmtplib.SMTPSenderRefused, aiosmtplib.SMTPDataError) as error:
             raise _answered(error) from error
         except aiosmtplib.SMTPRecipientsRefused as error:
-            # One that may be taken later keeps the message alive for all.
-            raise _answered(min(error.recipients, key=lambda each: each.code)) from error
+            # One that may be taken later keeps the message alive for all. It may be greylisted, or full; 421 is
+            # of the server.
+            first = min(error.recipients, key=lambda each: each.code)
+            refused = _answered(first)
+            raise PutOff(refused.reason) if 421 < first.code < 500 else refused from error
         except (aiosmtplib.SMTPException, OSError) as error:
             # No connection, no TLS, no login: nothing that this message could help, or that is there to stay.
             raise SendUnavailable(f"{type(error).__name__}: {error}") from error

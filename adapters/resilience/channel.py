@@ -4,7 +4,7 @@ services/notifications/sending.py counts and spaces attempts, and has another ch
 
 from core.outside_call import NotSent, OutcomeUnknown
 from core.outside_policy import OutsidePolicy
-from services.notifications.channels import Channel, Message, SendUnavailable, Sent
+from services.notifications.channels import Channel, Message, PutOff, SendUnavailable, Sent
 
 
 class ResilientChannel(Channel):
@@ -13,9 +13,18 @@ class ResilientChannel(Channel):
         self.guard = guard
 
     async def send(self, message: Message) -> Sent:
+        async def answer() -> Sent | PutOff:
+            try:
+                return await self._channel.send(message)
+            except PutOff as error:
+                return error  # of this message alone: nothing that the circuit should count
+
         try:
-            return await self.guard.call(lambda: self._channel.send(message), repeat=False)
+            sent = await self.guard.call(answer, repeat=False)
         except NotSent as error:
             raise SendUnavailable(str(error), error.retry_after_s) from error
         except OutcomeUnknown as error:
             raise SendUnavailable("timeout") from error
+        if isinstance(sent, PutOff):
+            raise sent
+        return sent

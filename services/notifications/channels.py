@@ -60,6 +60,10 @@ class SendUnavailable(TransientError):
         self.retry_after_s = retry_after_s
 
 
+class PutOff(SendUnavailable):
+    """The provider is well and does not take this message now, for its recipient's sake."""
+
+
 class Channel(Protocol):
     async def send(self, message: Message) -> Sent:
         """Raises SendRefused, SendUnavailable."""

@@ -37,7 +37,7 @@ PATIENCE_S = 1.0
 LIMITS = OutsideLimits(
     timeout_s=PATIENCE_S,
     attempt_s=PATIENCE_S,
-    attempts=1,
+    attempts=3,
     circuit_failures=2,
     circuit_s=20.0,
     concurrency=2,
@@ -206,7 +206,7 @@ async def test_an_answer_that_is_none_is_no_refusal(name: str, behaviour: str, s
 
 
 @pytest.mark.parametrize(
-    "behaviour", ["slow to start", "slow", "reset", "reset after data", "garbage", "greylist", "closing"]
+    "behaviour", ["slow to start", "slow", "reset", "reset after data", "garbage", "closing"]
 )
 async def test_a_mail_server_that_misbehaves_is_given_a_rest(
     behaviour: Smtp, mail_server: SmtpServer
@@ -240,11 +240,20 @@ async def test_a_mail_of_which_nobody_knows_whether_it_was_taken_is_the_same_whe
     assert ids == [sent.provider_id, sent.provider_id]
 
 
-async def test_a_mail_server_s_refusal_is_an_answer(mail_server: SmtpServer) -> None:
-    mail_server.behaviour = "refuse"
+@pytest.mark.parametrize(
+    ("behaviour", "error", "reason"),
+    [
+        ("refuse", SendRefused, r"550 5\.1\.1 no such user"),
+        ("greylist", SendUnavailable, r"450 4\.2\.0 greylisted, come back later"),
+    ],
+)
+async def test_what_a_mail_server_says_of_a_recipient_is_an_answer_and_stops_no_other_mail(
+    behaviour: Smtp, error: type[Exception], reason: str, mail_server: SmtpServer
+) -> None:
+    mail_server.behaviour = behaviour
     sender = over_smtp(mail_server)
     for _ in range(LIMITS.circuit_failures + 1):
-        with pytest.raises(SendRefused, match=r"550 5\.1\.1 no such user"):
+        with pytest.raises(error, match=reason):
             await sender.send()
     assert [(seen["circuit"], seen["failures_in_a_row"]) for seen in await shown(sender)] == [("closed", 0)]
 
