@@ -77,8 +77,7 @@ class SmtpEmail(Channel):
         except (aiosmtplib.SMTPSenderRefused, aiosmtplib.SMTPDataError) as error:
             raise _answered(error) from error
         except aiosmtplib.SMTPRecipientsRefused as error:
-            # One that may be taken later keeps the message alive for all. It may be greylisted, or full; 421 is
-            # of the server.
+            # One that may be taken later keeps the message alive for all. 421 is the server's own state.
             first = min(error.recipients, key=lambda each: each.code)
             refused = _answered(first)
             raise PutOff(refused.reason) if 421 < first.code < 500 else refused from error
