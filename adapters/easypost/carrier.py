@@ -6,12 +6,14 @@ repeat finds the first, and no key of idempotency is needed.
 """
 
 from collections.abc import Mapping, Sequence
+from decimal import Decimal
 from http import HTTPStatus
 from typing import Any, Final
 
 import aiohttp
 from easypost import errors
 
+from adapters.easypost.amounts import minor
 from adapters.easypost.customs import customs_info
 from adapters.easypost.news import news_of
 from adapters.easypost.requests import REFUSED, EasyPostRequests, Shipment
@@ -71,7 +73,7 @@ class EasyPostCarrier(Carrier):
             if created is not None:
                 return created
             chosen = service or next(
-                (offer.service for offer in rank(_offers(shipment), parcel.delivery)), ""
+                (offer.service for offer in rank(_offers(shipment), parcel.delivery, parcel.currency)), ""
             )
             rate = next((rate for rate in shipment.get("rates") or () if _service(rate) == chosen), None)
             if rate is None:
@@ -163,9 +165,15 @@ def _address(address: Address) -> dict[str, str]:
 
 
 def _offers(shipment: Shipment) -> list[Offer]:
-    """Rates are decimals in the currency of the account."""
+    """Rates are decimals, in the currency of each carrier's account."""
     return [
-        Offer(NAME, _service(rate), round(float(rate["rate"]) * 100), rate.get("delivery_days") or None)
+        Offer(
+            NAME,
+            _service(rate),
+            minor(Decimal(rate["rate"]), rate["currency"]),
+            rate.get("delivery_days") or None,
+            rate["currency"],
+        )
         for rate in shipment.get("rates") or ()
     ]
 

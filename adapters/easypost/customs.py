@@ -5,11 +5,9 @@ neither names nor weights, so description, origin and tariff number are the shop
 """
 
 from dataclasses import dataclass
-from decimal import Decimal
 from typing import Any, Final
 
-from babel.numbers import get_currency_precision
-
+from adapters.easypost.amounts import units
 from services.shipping.carrier import Parcel
 from services.shipping.messages import Content
 from services.shipping.offers import NotServed
@@ -74,7 +72,7 @@ def _item(
     item: dict[str, Any] = {
         "description": customs.description,
         "quantity": content.quantity,
-        "value": float(_units(content.value, currency)),
+        "value": float(units(content.value, currency)),
         "currency": currency,
         "weight": round(ounces_per_piece * content.quantity, 1),
         "origin_country": origin,
@@ -89,10 +87,6 @@ def _exemption(parcel: Parcel, recipient: str) -> str | NotServed:
         return "NOEEI 30.36"
     if parcel.currency != "USD":
         return NotServed("customs_value_not_in_usd")
-    if sum(_units(content.value, "USD") for content in parcel.contents) > LOW_VALUE:
+    if sum(units(content.value, "USD") for content in parcel.contents) > LOW_VALUE:
         return NotServed("customs_export_to_be_filed")
     return "NOEEI 30.37(a)"
-
-
-def _units(minor: int, currency: str) -> Decimal:
-    return Decimal(minor).scaleb(-get_currency_precision(currency))

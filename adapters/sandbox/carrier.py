@@ -56,6 +56,7 @@ QUEUE: Final = "shipping"
 WEBHOOKS: Final = "sandbox"
 
 HOME: Final = "GB"
+CURRENCY: Final = "GBP"
 _NEAR: Final = frozenset({"GB", "IE", "FR", "BE", "NL", "LU", "DE", "AT", "CH", "DK", "ES", "PT", "IT", "US"})
 _NOBODY: Final = frozenset({"AQ"})
 
@@ -106,7 +107,7 @@ class SandboxCarrier(Carrier):
         price = tariff.price + tariff.per_piece * parcel.pieces + (tariff.abroad if abroad else 0)
         days = tariff.days_abroad if abroad else tariff.days
         missed = self._clock.now().hour >= tariff.cut_off
-        return [Offer(self.name, "parcel", price, days + missed)]
+        return [Offer(self.name, "parcel", price, days + missed, CURRENCY)]
 
     async def create(self, key: str, parcel: Parcel, service: str) -> ShipmentCreated | ShipmentRefused:
         id = self._id(parcel.parcel_id)

@@ -83,7 +83,7 @@ class Carriers:
         found = await asyncio.gather(*(quoted(carrier) for carrier in self.by_name.values()))
         reasons = [each.reason for each in found if isinstance(each, NotServed)]
         offers = [offer for each in found if not isinstance(each, NotServed) for offer in each]
-        return rank(offers, parcel.delivery), (*reasons, NOT_SERVED)[0]
+        return rank(offers, parcel.delivery, parcel.currency), (*reasons, NOT_SERVED)[0]
 
 
 def create_call(carriers: Carriers, state: Shipment, intent: Intent, parcel: Parcel | None) -> Call:

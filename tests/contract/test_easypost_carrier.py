@@ -46,9 +46,9 @@ async def create(carrier: EasyPostCarrier, parcel: Parcel = PARCEL, service: str
 
 async def test_what_the_rates_are_is_asked_and_nothing_is_bought(carrier, server):
     assert await carrier.quote(PARCEL) == [
-        Offer("easypost", "USPS GroundAdvantage", 715, 4),
-        Offer("easypost", "USPS Express", 2890, 1),
-        Offer("easypost", "UPS Ground", 980, None),
+        Offer("easypost", "USPS GroundAdvantage", 715, 4, "USD"),
+        Offer("easypost", "USPS Express", 2890, 1, "USD"),
+        Offer("easypost", "UPS Ground", 980, None, "USD"),
     ]
     assert server.bought() == []
     assert await carrier.find_shipment("ord-1") is None

@@ -200,7 +200,7 @@ class Shop:
 
 def to_create(order_id: str) -> Envelope:
     return wrap(
-        CreateShipment(order_id, ADA, "standard", 2),
+        CreateShipment(order_id, ADA, "standard", 2, currency="USD"),
         id=command_id(order_id, contract_name(CreateShipment)),
         source="orders",
         subject=order_id,

@@ -15,8 +15,8 @@ PARCEL = {
     ],
     "shipping_address": ADDRESS,
 }
-POST = {"carrier": "sandbox-post", "service": "parcel", "price": 510, "days": 2}
-EXPRESS = {"carrier": "sandbox-express", "service": "parcel", "price": 1170, "days": 1}
+POST = {"carrier": "sandbox-post", "service": "parcel", "price": 510, "days": 2, "currency": "GBP"}
+EXPRESS = {"carrier": "sandbox-express", "service": "parcel", "price": 1170, "days": 1, "currency": "GBP"}
 
 
 async def quoted(api: Api, **changes: object):

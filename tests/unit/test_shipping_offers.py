@@ -1,5 +1,7 @@
 """Which carrier is asked first."""
 
+from dataclasses import replace
+
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -27,6 +29,15 @@ def test_of_one_carrier_the_best_offer_counts():
     next_day = Offer("post", "next day", 800, 1)
     assert rank([POST, next_day, FAST], "standard") == (POST, FAST)
     assert rank([POST, next_day, FAST], "express") == (next_day, FAST)
+
+
+def test_prices_are_compared_within_a_currency_and_the_orders_comes_first():
+    here, dear = replace(POST, currency="GBP"), Offer("dear", "parcel", 900, 2, "GBP")
+    there = [Offer("a", "parcel", 1, 1, "USD"), Offer("b", "parcel", 2, 1, "EUR")]
+    offers = [*there, dear, UNKNOWN, here]
+    assert [each.carrier for each in rank(offers, "economy", "GBP")] == ["post", "dear", "b", "a", "unknown"]
+    assert [each.carrier for each in rank(offers, "economy", "USD")][:2] == ["a", "b"]
+    assert [each.carrier for each in rank([*there, UNKNOWN], "economy", "GBP")] == ["b", "a", "unknown"]
 
 
 def test_no_offers_make_no_choice():
