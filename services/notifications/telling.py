@@ -4,7 +4,7 @@ The container `notifications`, partition key `subject` (an order id or a SKU):
 
     <event id>            on which channels that event is told; written in one batch with
     <event id>:<channel>  each of its notifications (notification.py)
-    alert                 whether an operator must look at the order (alerts.py)
+    alert, alert:...      what an operator must look at (alerts.py)
 """
 
 from collections.abc import Mapping
