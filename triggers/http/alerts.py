@@ -7,10 +7,11 @@ import azure.functions as func
 
 from core.audit import Asked, recording
 from core.clock import Clock
-from core.documents import BadDocumentRequest, Documents
+from core.documents import Documents
 from services.notifications.alerts import AlertList, AlertView, close_by_hand, read_alerts
 from triggers.http.answers import Answer
-from triggers.http.bodies import Body, Text, page_limit, path_identifier, read_body
+from triggers.http.bodies import Body, Text, path_identifier, read_body
+from triggers.http.paging import continuation, going_on, page_limit
 from triggers.http.problem import BadRequest, FieldError, answering
 from triggers.http.routes import CONTINUATION, Route, limit, of_service, query
 
@@ -70,11 +71,8 @@ async def _list(documents: Documents, req: func.HttpRequest) -> func.HttpRespons
     if status not in STATUSES:
         raise BadRequest([FieldError("status", f"must be one of {', '.join(STATUSES)}")])
     wanted = cast('Literal["open", "closed"]', status)
-    continuation = req.params.get("continuation") or None
-    try:
-        return LISTED(await read_alerts(documents, wanted, page_limit(req), continuation))
-    except BadDocumentRequest as error:
-        raise BadRequest([FieldError("continuation", "must be what the page before gave")]) from error
+    with going_on():
+        return LISTED(await read_alerts(documents, wanted, page_limit(req), continuation(req)))
 
 
 async def _close(documents: Documents, clock: Clock, req: func.HttpRequest) -> func.HttpResponse:

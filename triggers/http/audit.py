@@ -4,11 +4,12 @@ import azure.durable_functions as df
 import azure.functions as func
 
 from core.clock import Clock
-from core.documents import BadDocumentRequest, Documents
+from core.documents import Documents
 from services.audit.ends import CHAINS
 from services.audit.trail import ALL, AuditTrail, read_trail
 from triggers.http.answers import Answer
-from triggers.http.bodies import identifier, page_limit
+from triggers.http.bodies import identifier
+from triggers.http.paging import continuation, going_on, page_limit
 from triggers.http.problem import BadRequest, FieldError, answering
 from triggers.http.routes import CONTINUATION, Route, limit, of_service, query
 
@@ -49,12 +50,8 @@ async def _get(documents: Documents, clock: Clock, req: func.HttpRequest) -> fun
     if chain not in {ALL, *CHAINS}:
         raise BadRequest([FieldError("chain", f"must be one of {', '.join([ALL, *CHAINS])}")])
     limit = page_limit(req, MAX_ENTRIES, default=100)
-    continuation = req.params.get("continuation") or None
-    try:
-        return TRAIL(await read_trail(documents, chain, stream, limit, continuation, clock.now()))
-    except BadDocumentRequest as error:
-        rule = "must be what the page before gave for the same trail"
-        raise BadRequest([FieldError("continuation", rule)]) from error
+    with going_on():
+        return TRAIL(await read_trail(documents, chain, stream, limit, continuation(req), clock.now()))
 
 
 def _stream(value: str) -> str:

@@ -127,14 +127,6 @@ def idempotency_key(request: func.HttpRequest) -> str:
     return key
 
 
-def page_limit(request: func.HttpRequest, most: int = 100, default: int = 20) -> int:
-    """The parameter `limit`. Raises BadRequest."""
-    limit = whole_number(request.params.get("limit", str(default)), 1, most)
-    if limit is None:
-        raise BadRequest([FieldError("limit", f"must be a whole number from 1 to {most}")])
-    return limit
-
-
 def path_identifier(request: func.HttpRequest, name: str) -> str:
     """Raises BadRequest."""
     return _checked(name, request.route_params.get(name, ""))

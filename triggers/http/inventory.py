@@ -8,7 +8,7 @@ from pydantic import AfterValidator, Field
 
 from core.audit import Asked, recording, recording_refusals
 from core.clock import Clock
-from core.documents import BadDocumentRequest, Documents
+from core.documents import Documents
 from core.read_model_places import Places
 from services.inventory.history import LedgerEntry, LedgerPage, entry, read_history
 from services.inventory.low_stock import set_threshold
@@ -17,7 +17,8 @@ from services.inventory.stock import MAX_ON_HAND, StockLevel, read_stock
 from services.inventory.stock_levels import StockLevels, list_levels
 from services.inventory.stock_projection import STOCK_LEVELS
 from triggers.http.answers import Answer
-from triggers.http.bodies import Body, Text, idempotency_key, page_limit, path_identifier, read_body
+from triggers.http.bodies import Body, Text, idempotency_key, path_identifier, read_body
+from triggers.http.paging import continuation, going_on, page_limit
 from triggers.http.problem import BadRequest, FieldError, answering
 from triggers.http.routes import CONTINUATION, IDEMPOTENCY_KEY, Route, limit, of_service, query
 
@@ -251,27 +252,15 @@ async def _list(documents: Documents, places: Places, req: func.HttpRequest) -> 
     low = req.params.get("low", "false")
     if low not in {"true", "false"}:
         raise BadRequest([FieldError("low", "must be true or false")])
-    try:
+    with going_on():
         container = (await places.of(STOCK_LEVELS)).active
-        page = await list_levels(documents, low == "true", limit, _continuation(req), container)
-    except BadDocumentRequest as error:
-        raise _bad_continuation() from error
+        page = await list_levels(documents, low == "true", limit, continuation(req), container)
     return LEVELS(page)
 
 
 async def _ledger(documents: Documents, req: func.HttpRequest) -> func.HttpResponse:
     sku = path_identifier(req, "sku")
     limit = page_limit(req)
-    try:
-        page = await read_history(documents, sku, limit, _continuation(req))
-    except BadDocumentRequest as error:
-        raise _bad_continuation() from error
+    with going_on():
+        page = await read_history(documents, sku, limit, continuation(req))
     return LEDGER(page)
-
-
-def _continuation(req: func.HttpRequest) -> str | None:
-    return req.params.get("continuation") or None
-
-
-def _bad_continuation() -> BadRequest:
-    return BadRequest([FieldError("continuation", "must be what the page before gave for the same query")])

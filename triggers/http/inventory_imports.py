@@ -9,12 +9,13 @@ import azure.functions as func
 from core.blobs import Blobs
 from core.bus import Bus
 from core.clock import Clock
-from core.documents import BadDocumentRequest, Documents
+from core.documents import Documents
 from services.inventory.csv_rows import MAX_BYTES, InvalidFile, parse
 from services.inventory.import_report import ImportReport, RefusedRows, location, read_errors, report
 from services.inventory.imports import accept
 from triggers.http.answers import Answer
-from triggers.http.bodies import idempotency_key, identifier, page_limit, path_identifier, text
+from triggers.http.bodies import idempotency_key, identifier, path_identifier, text
+from triggers.http.paging import continuation, going_on, page_limit
 from triggers.http.problem import BadRequest, FieldError, answering
 from triggers.http.routes import CONTINUATION, IDEMPOTENCY_KEY, Route, limit, of_service
 
@@ -104,11 +105,8 @@ async def _report(documents: Documents, req: func.HttpRequest) -> func.HttpRespo
 async def _errors(documents: Documents, req: func.HttpRequest) -> func.HttpResponse:
     import_id = path_identifier(req, "import_id")
     limit = page_limit(req)
-    try:
-        return REFUSED(await read_errors(documents, import_id, limit, req.params.get("continuation") or None))
-    except BadDocumentRequest as error:
-        rule = "must be what the page before gave for the same query"
-        raise BadRequest([FieldError("continuation", rule)]) from error
+    with going_on():
+        return REFUSED(await read_errors(documents, import_id, limit, continuation(req)))
 
 
 def reference(value: str) -> str:

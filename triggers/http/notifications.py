@@ -10,7 +10,6 @@ import azure.functions as func
 
 from core.card_numbers import card_number_in
 from core.decider import Rejection
-from core.documents import BadDocumentRequest
 from services.notifications.reports import Posted, queue_report
 from services.notifications.telling import Notifier
 from services.notifications.views import (
@@ -27,13 +26,11 @@ from triggers.http.bodies import (
     card_number_refused,
     limited_body,
     query_identifier,
-    whole_number,
 )
+from triggers.http.paging import continuation, going_on, page_limit
 from triggers.http.problem import BadRequest, FieldError, answering
 from triggers.http.routes import CONTINUATION, IDENTIFIER, Parameter, Route, limit, of_service, query
 
-MAX_OUTBOX = 100
-MAX_PAGE = 100
 MAX_STATUS_BYTES = 256 * 1024
 """A mail of ours that comes back whole has room in it. To read one that is made to be slow takes a second."""
 
@@ -86,7 +83,7 @@ ROUTES = of_service(
         parameters=(
             query("order_id", "of this order", IDENTIFIER),
             query("sku", "of this SKU", IDENTIFIER),
-            limit(MAX_PAGE),
+            limit(),
             CONTINUATION,
         ),
     ),
@@ -128,7 +125,7 @@ ROUTES = of_service(
         "what would have been sent",
         (OUTBOX,),
         (404,),
-        parameters=(limit(MAX_OUTBOX),),
+        parameters=(limit(),),
     ),
 )
 
@@ -177,14 +174,9 @@ async def _list(notifier: Notifier, req: func.HttpRequest) -> func.HttpResponse:
     subject = order_id or sku
     if subject is None or (order_id and sku):
         raise BadRequest([FieldError("order_id", "must be given, or a sku instead")])
-    limit = _limit(req, MAX_PAGE)
-    try:
-        page = await read_notifications(
-            notifier.documents, subject, limit, req.params.get("continuation") or None
-        )
-    except BadDocumentRequest as error:
-        raise BadRequest([FieldError("continuation", "must be what the page before gave")]) from error
-    return LISTED(page)
+    limit = page_limit(req)
+    with going_on():
+        return LISTED(await read_notifications(notifier.documents, subject, limit, continuation(req)))
 
 
 async def _get(notifier: Notifier, req: func.HttpRequest) -> func.HttpResponse:
@@ -224,11 +216,4 @@ async def _take(
 async def _outbox(read_outbox: ReadOutbox | None, req: func.HttpRequest) -> func.HttpResponse:
     if read_outbox is None:
         raise NoOutbox
-    return OUTBOX({"items": list(await read_outbox(_limit(req, MAX_OUTBOX)))})
-
-
-def _limit(req: func.HttpRequest, most: int) -> int:
-    limit = whole_number(req.params.get("limit", "20"), 1, most)
-    if limit is None:
-        raise BadRequest([FieldError("limit", f"must be a whole number from 1 to {most}")])
-    return limit
+    return OUTBOX({"items": list(await read_outbox(page_limit(req)))})

@@ -11,7 +11,6 @@ import azure.functions as func
 
 from core.audit import Asked, recording
 from core.decider import Rejection
-from core.documents import BadDocumentRequest
 from core.json import Timestamp
 from core.read_model_places import SEEN_BY_ALL_S, Move, Phase, go_on, where_is
 from core.read_models import Progress, ReadModel, rebuild
@@ -22,7 +21,8 @@ from services.orders.state import TERMINAL
 from services.orders.views import OrderView, read_order
 from triggers.http.answers import Answer
 from triggers.http.bodies import path_identifier
-from triggers.http.problem import BadRequest, FieldError, answering
+from triggers.http.paging import continuation, going_on
+from triggers.http.problem import answering
 from triggers.http.routes import CONTINUATION, Route, of_service
 from triggers.sagas import raise_event, start
 
@@ -140,10 +140,8 @@ async def _rebuild(
     """In place: repair one page; the caller comes again with the continuation until it is null."""
     model = _named(read_models, req)
     async with recording(orders.documents, _asked(model, "rebuild"), orders.clock.now()) as record:
-        try:
-            progress = await rebuild(orders.documents, model, req.params.get("continuation") or None)
-        except BadDocumentRequest as error:
-            raise BadRequest([FieldError("continuation", "must be what the page before gave")]) from error
+        with going_on():
+            progress = await rebuild(orders.documents, model, continuation(req))
         record.update(asdict(progress))
     return REBUILT(progress)
 

@@ -8,7 +8,6 @@ from typing import get_args
 import azure.durable_functions as df
 import azure.functions as func
 
-from core.documents import BadDocumentRequest
 from core.json import JsonObject
 from core.read_model_places import Places
 from core.telemetry import bind, child_traceparent, root_traceparent
@@ -20,7 +19,6 @@ from services.orders.state import CANCELLABLE, TERMINAL, OrderStatus
 from triggers.http.answers import Answer, Empty
 from triggers.http.bodies import (
     idempotency_key,
-    page_limit,
     path_identifier,
     query_identifier,
     query_time,
@@ -28,6 +26,7 @@ from triggers.http.bodies import (
     whole_number,
 )
 from triggers.http.order_requests import ADDRESS, CancelOrder, PlaceOrder
+from triggers.http.paging import continuation, going_on, page_limit
 from triggers.http.problem import BadRequest, FieldError, answering
 from triggers.http.routes import (
     CONTINUATION,
@@ -215,11 +214,9 @@ async def _list(orders: Orders, places: Places, req: func.HttpRequest) -> func.H
     if wanted.start is not None and wanted.end is not None and wanted.start >= wanted.end:
         raise BadRequest([FieldError("from", "must be before to")])
     limit = page_limit(req)
-    try:
+    with going_on():
         container = (await places.of(ORDER_LIST)).active
-        page = await views.list_orders(orders.documents, wanted, limit, _continuation(req), container)
-    except BadDocumentRequest as error:
-        raise _bad_continuation() from error
+        page = await views.list_orders(orders.documents, wanted, limit, continuation(req), container)
     return LISTED(page)
 
 
@@ -262,19 +259,9 @@ async def _next_version(orders: Orders, order: views.OrderView, wait_s: float) -
 async def _history(orders: Orders, req: func.HttpRequest) -> func.HttpResponse:
     order_id = path_identifier(req, "order_id")
     limit = page_limit(req, HISTORY_EVENTS, default=100)
-    try:
-        page = await views.read_history(orders.documents, order_id, limit, _continuation(req))
-    except BadDocumentRequest as error:
-        raise _bad_continuation() from error
+    with going_on():
+        page = await views.read_history(orders.documents, order_id, limit, continuation(req))
     return HISTORY(page)
-
-
-def _continuation(req: func.HttpRequest) -> str | None:
-    return req.params.get("continuation") or None
-
-
-def _bad_continuation() -> BadRequest:
-    return BadRequest([FieldError("continuation", "must be what the page before gave for the same query")])
 
 
 async def _cancel(

@@ -10,7 +10,7 @@ from core.bus import Bus
 from core.card_numbers import card_number_in
 from core.clock import Clock
 from core.decider import Rejection
-from core.documents import BadDocumentRequest, Documents
+from core.documents import Documents
 from core.envelope import check_command, from_object, to_json, to_message
 from services.payments.gateway import Notice, Webhooks
 from services.payments.reconciliation import PaymentDifferences, read_differences
@@ -18,6 +18,7 @@ from services.payments.views import PaymentView, read_payment
 from services.payments.webhooks import check_charge
 from triggers.http.answers import Answer
 from triggers.http.bodies import card_number_refused, path_identifier
+from triggers.http.paging import continuation, going_on
 from triggers.http.problem import BadRequest, FieldError, answering
 from triggers.http.routes import CONTINUATION, Route, of_service, query
 from triggers.http.webhooks import ACCEPTED, IGNORED, take
@@ -88,12 +89,8 @@ async def _differences(documents: Documents, clock: Clock, req: func.HttpRequest
     day = req.params.get("day", clock.now().date().isoformat())
     if not _is_day(day):
         raise BadRequest([FieldError("day", "must be a date, as 2027-01-15")])
-    try:
-        found = await read_differences(documents, day, req.params.get("continuation") or None)
-    except BadDocumentRequest as error:
-        rule = "must be what the page before gave for the same day"
-        raise BadRequest([FieldError("continuation", rule)]) from error
-    return DIFFERENCES(found)
+    with going_on():
+        return DIFFERENCES(await read_differences(documents, day, continuation(req)))
 
 
 def _is_day(text: str) -> bool:
