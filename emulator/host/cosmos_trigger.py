@@ -1,8 +1,8 @@
 """Runs a function on the changes of a container: at most one batch at a time of each feed range.
 
 A function's `feedPollDelay` is obeyed: a range at rest is polled once in so long. While changes keep coming
-Azure reads on without a pause; here the batches begin that far apart then too, and are larger for it
-(`FeedProcessorCore.cs`, Azure/azure-cosmos-dotnet-v3).
+Azure reads on without a pause; here batches begin that far apart then too, and are larger for it, unless one
+is as large as allowed (`FeedProcessorCore.cs`, Azure/azure-cosmos-dotnet-v3).
 
 As in Azure the lease moves on after a batch, also when the function failed on it (the batch is then lost),
 unless a retry policy holds it. A batch may come twice when a lease changes hands. The rules are those of
@@ -17,6 +17,7 @@ import sqlite3
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
+from zlib import crc32
 
 from azure_functions_runtime.bindings.datumdef import Datum
 
@@ -187,6 +188,8 @@ class CosmosTrigger:
         loop = asyncio.get_running_loop()
         number = reader.lease.feed_range
         try:
+            if self._poll_s:
+                await pause(self._poll_s * self._beat(number), self._stopping)
             while not (reader.lost or self._stopping.is_set()):
                 reader.changed.clear()
                 changes = self._documents.changes(
@@ -203,12 +206,18 @@ class CosmosTrigger:
                 )
                 while not await self._save(reader, continuation=changes[-1].sequence):
                     await pause(_FAILED_SECONDS, self._stopping)
+                if self._poll_s and len(changes) == self._options.max_items:
+                    continue
                 if (rest := began + self._pace_s - loop.time()) > 0:
                     await pause(rest, self._stopping)
         except (Stopping, StoreStopped):
             return
         finally:
             del self._readers[number]
+
+    def _beat(self, number: int) -> float:
+        """From 0 to 1, so that functions and ranges with the same delay are not all polled at once."""
+        return crc32(f"{self._function.name}.{number}".encode()) / 2**32
 
     async def _next_look(self, looked: float) -> None:
         """Wait for the poll at which what came after the one at `looked` is found. Raises Stopping."""

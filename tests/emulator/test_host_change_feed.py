@@ -277,6 +277,16 @@ async def test_batches_begin_a_poll_delay_apart_though_changes_keep_coming(tmp_p
 
 
 @on_simulated_time
+async def test_after_a_batch_as_large_as_allowed_the_rest_is_read_at_once(tmp_path, feed_app) -> None:
+    async with polling(tmp_path) as run:
+        await has_its_share(run)
+        await asyncio.sleep(7)
+        await write(run, *ids("x", 1000))
+        await run.until(lambda: len(feed_app.seen["polled"]) == 1000, seconds=5.1)
+        assert max(len(batch) for batch in feed_app.batches) == 100
+
+
+@on_simulated_time
 async def test_a_pace_that_a_test_gives_holds_for_functions_with_a_poll_delay_too(tmp_path, feed_app) -> None:
     async with polling(tmp_path, feed_pace_s=0.1) as run:
         await has_its_share(run)

@@ -21,7 +21,6 @@ from triggers.change_feed.feed import on_changes
 from triggers.change_feed.parking import POISON, Poison, park
 
 POLL_MS = 5000
-MAX_ITEMS = 1000
 AT_ONCE = 16
 
 type Entries = Callable[[JsonObject], Iterable[JsonObject]]
@@ -31,19 +30,19 @@ type Entries = Callable[[JsonObject], Iterable[JsonObject]]
 def blueprint(documents: Documents, bus: Bus) -> func.Blueprint:
     bp = func.Blueprint()
 
-    @on_changes(bp, "orders", POLL_MS, MAX_ITEMS)
+    @on_changes(bp, "orders", POLL_MS)
     async def audit_orders(changes: func.DocumentList) -> None:
         await record_changes(documents, bus, "orders", [change.data for change in changes])
 
-    @on_changes(bp, "payments", POLL_MS, MAX_ITEMS)
+    @on_changes(bp, "payments", POLL_MS)
     async def audit_payments(changes: func.DocumentList) -> None:
         await record_changes(documents, bus, "payments", [change.data for change in changes])
 
-    @on_changes(bp, "shipments", POLL_MS, MAX_ITEMS)
+    @on_changes(bp, "shipments", POLL_MS)
     async def audit_shipments(changes: func.DocumentList) -> None:
         await record_changes(documents, bus, "shipments", [change.data for change in changes])
 
-    @on_changes(bp, "reservations", POLL_MS, MAX_ITEMS)
+    @on_changes(bp, "reservations", POLL_MS)
     async def audit_reservations(changes: func.DocumentList) -> None:
         await record_changes(
             documents, bus, "reservations", [change.data for change in changes], entries=history_of

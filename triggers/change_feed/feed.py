@@ -7,9 +7,11 @@ import azure.functions as func
 type Reader = Callable[[func.DocumentList], Awaitable[None]]
 
 
-def on_changes(
-    bp: func.Blueprint, container: str, poll_ms: int, max_items: int = 100
-) -> Callable[[Reader], object]:
+MAX_ITEMS = 1000
+"""More than Azure's 100, so that what a poll finds under load is one batch."""
+
+
+def on_changes(bp: func.Blueprint, container: str, poll_ms: int) -> Callable[[Reader], object]:
     """Register a function that reads the feed of `container` from its beginning, by leases of its own.
 
     `poll_ms` is the wait after a look that found nothing; five seconds if nobody says. Each look at a range
@@ -34,7 +36,7 @@ def on_changes(
             lease_container_name="leases",
             lease_container_prefix=reader.__name__,
             feed_poll_delay=poll_ms,
-            max_items_per_invocation=max_items,
+            max_items_per_invocation=MAX_ITEMS,
             start_from_beginning=True,  # type: ignore[arg-type]  # the annotation of the SDK is wrong
         )(retried)
 
