@@ -7,8 +7,7 @@ import orjson
 from services.inventory.movements import Adjustment, book, set_on_hand
 from services.orders.handlers import order_id, replacement_id
 from services.orders.policy import CANCEL_EVENT
-from tests.unit.http_support import ORDER, Api, broken_rules, content
-from tests.unit.test_http_orders import reserve
+from tests.unit.http_support import ORDER, Api, broken_rules, content, reserve
 from triggers.http.order_requests import ReplaceOrder, digest
 
 ELSEWHERE = {**ORDER["shipping_address"], "street": "2 Lane"}

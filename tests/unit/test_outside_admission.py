@@ -20,10 +20,10 @@ from services.payments.handlers import handle_command
 from services.shipping.calls import Carriers
 from services.shipping.decider import SHIPMENTS
 from services.shipping.handlers import handle_command as handle_shipping
+from tests import shipping_world as shipping
 from tests.fakes import FakeBus, FakeDocuments, FakeLoopClock
 from tests.interleaving import Gates
 from tests.payments_support import ORDER, TIMEOUT_S, World, command
-from tests.unit import test_shipping_interleavings as shipping
 
 LIMITS = OutsideLimits(circuit_failures=1, circuit_s=20.0, concurrency=1, queue=1)
 
