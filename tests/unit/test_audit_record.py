@@ -16,7 +16,7 @@ from services.notifications.alerts import open_for
 from services.notifications.kinds import KINDS
 from tests.audit_support import completed, found, shown, verdict, written
 from tests.fakes import START, FakeDocuments
-from tests.unit.http_support import Api, content
+from tests.unit.http_support import ORDER, Api, content
 from tests.unit.notification_http import NotificationApi
 from triggers.change_feed.inventory import project_changes
 
@@ -238,3 +238,54 @@ async def test_a_trail_that_grows_while_it_is_read_is_not_taken_for_one_that_was
     documents.busy = True
     (seen,) = (await read_trail(documents, "record", "s", 9, None, START))["verified"]["chains"]
     assert (seen["status"], seen["to"]) == ("valid", 4)
+
+
+REFUSED_OF_ORDERS: list[tuple[str, object, dict[str, str], str]] = [
+    ("put_order_address", ORDER["shipping_address"], {}, "orders.ChangeAddress"),
+    ("replace_order", {"lines": ORDER["lines"]}, {"idempotency-key": "k-2"}, "orders.RequestReplacement"),
+    (
+        "request_return",
+        {"lines": [{"line": 9, "quantity": 1, "reason": "torn"}]},
+        {"idempotency-key": "k-3"},
+        "orders.RequestReturn",
+    ),
+    ("cancel_order_request", {"reason": "late"}, {}, "orders.RequestCancel"),
+]
+
+
+@pytest.mark.parametrize(
+    ("function", "body", "headers", "what"), REFUSED_OF_ORDERS, ids=[case[0] for case in REFUSED_OF_ORDERS]
+)
+async def test_whatever_is_refused_of_an_order_is_on_its_record(
+    function: str, body: object, headers: dict[str, str], what: str
+) -> None:
+    api = Api()
+    id = await completed(api)
+    refused = await api.call(function, body, route={"order_id": id}, headers=headers)
+    assert refused.status_code in {400, 409, 422}
+    assert [entry[:2] for entry in await recorded(api.documents, id)] == [(what, "refused")]
+
+
+async def test_steps_of_a_return_that_come_too_late_are_on_the_record_of_its_order() -> None:
+    api = Api()
+    id = await completed(api)
+    for step in ("approve_return", "receive_return"):
+        refused = await api.call(step, route={"return_id": f"{id}-r1"})
+        assert refused.status_code in {404, 409}
+    assert [entry[:2] for entry in await recorded(api.documents, id)] == [
+        ("orders.ApproveReturn", "refused"),
+        ("orders.ReceiveReturn", "refused"),
+    ]
+
+
+async def test_an_import_is_on_record_once_and_another_file_under_its_key_as_refused() -> None:
+    api = Api()
+    headers = {"content-type": "text/csv", "idempotency-key": "monday"}
+    for content_ in (b"sku,quantity\nA,7\n", b"sku,quantity\nA,7\n", b"sku,quantity\nA,8\n"):
+        answer = await api.call("import_inventory", content_, headers=headers)
+        assert answer.status_code in {200, 202, 422}
+    (import_,) = {item["import_id"] for item in api.documents.items("stock-imports")}
+    accepted, refused = await recorded(api.documents, import_)
+    assert accepted[:2] == ("inventory.import", "accepted")
+    assert accepted[2]["rows"] == 1
+    assert refused == ("inventory.import", "refused", "idempotency_key_reused")
