@@ -10,6 +10,7 @@ from copy import deepcopy
 from dataclasses import dataclass
 from typing import Any
 
+import jsonschema_rs
 import pytest
 import pytest_asyncio
 import requests
@@ -25,6 +26,7 @@ from schemathesis.specs.openapi.checks import (
     response_schema_conformance,
     status_code_conformance,
 )
+from schemathesis.specs.openapi.definitions import OPENAPI_31_VALIDATOR
 
 from tests import route_tour
 from tests.declared_answers import DOCUMENT
@@ -68,6 +70,12 @@ async def toured(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Tour
 async def test_every_answer_that_is_declared_is_given_as_it_is_declared(toured: Toured) -> None:
     """What is missing here is to be asked for in tests/route_tour.py, so that its schema is known to hold."""
     assert route_tour.WANTED - toured.seen == route_tour.TOO_LONG.keys()
+
+
+async def test_the_document_is_of_the_form_of_openapi_and_its_schemas_are_schemas() -> None:
+    assert [error.message for error in OPENAPI_31_VALIDATOR.iter_errors(DOCUMENT)] == []
+    for schema in DOCUMENT["components"]["schemas"].values():
+        jsonschema_rs.meta.validate({"$schema": "https://json-schema.org/draft/2020-12/schema", **schema})
 
 
 async def test_what_is_served_is_the_document_of_all_routes(toured: Toured) -> None:
