@@ -58,7 +58,8 @@ async def simulated(
     `owner` and `first` tell two instances apart; one alone tells itself everything and needs no frequent
     scan, which costs much of the time of a long run. `crash_after`: the number of the commit, counted from
     this start, that nobody hears of any more; whatever waits then raises Crashed. `redeliver` and `reorder`
-    are chances, see `emulator.servicebus.faults`.
+    are chances, see `emulator.servicebus.faults`. `feed_pace_s` is that of every change feed, and None leaves
+    each its `feedPollDelay`.
     """
     crashed = asyncio.Event()
 
