@@ -10,6 +10,7 @@ import orjson
 import pytest
 
 from core.telemetry import JsonFormatter
+from emulator.blobs import BlobsEngine, StoredBlob
 from emulator.host.simulated import Simulated
 from emulator.servicebus.messages import Message
 from emulator.simulation import run_simulated
@@ -72,6 +73,19 @@ async def send_to_every_route(run: Simulated) -> None:
             assert f"/{CARD}" not in url or answer.status >= 400, (method, url, answer.status)
 
 
+async def send_files(run: Simulated) -> None:
+    """The number in what is no JSON: a file of stock, and the report of a mail server."""
+    rows = f"sku,quantity\nGLASS,3\n{CARD},4\nCUP,{CARD}\n".encode()
+    answer = await run.request("POST", "/api/inventory/imports", {"content-type": "text/csv"}, rows)
+    assert (answer.status, orjson.loads(answer.body)["rows"]) == (202, 3)
+    assert not TRACES.search(answer.body.decode())
+    mail = f"Subject: undeliverable\r\nMessage-ID: <{CARD}@x>\r\n\r\n{CARD}\r\n".encode()
+    path = "/api/webhooks/notifications/delivery-status?key=x"
+    answer = await run.request("POST", path, {"content-type": "message/rfc822"}, mail)
+    assert answer.status >= 400
+    assert not TRACES.search(answer.body.decode())
+
+
 async def send_every_field_of_an_order(run: Simulated) -> int:
     order = orjson.loads(NewOrder("C-1", (Line("GLASS", 1, 250),)).body())
     sent = 0
@@ -117,14 +131,23 @@ def cells(run: Simulated) -> Iterator[tuple[str, str]]:
 
 
 def test_no_card_number_is_taken_stored_sent_on_or_logged(
-    tmp_path: Path, caplog: pytest.LogCaptureFixture
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     caplog.set_level(logging.DEBUG)
+    blobs: list[bytes] = []
+    put = BlobsEngine.put
+
+    def noted(self: BlobsEngine, container: str, name: str, content: bytes, content_type: str) -> StoredBlob:
+        blobs.append(content)
+        return put(self, container, name, content, content_type)
+
+    monkeypatch.setattr(BlobsEngine, "put", noted)
 
     async def scenario() -> None:
         async with running(tmp_path) as run:
             await load_stock(run, {"GLASS": 10})
             await send_to_every_route(run)
+            await send_files(run)
             assert await send_every_field_of_an_order(run) > 30
             due = await send_messages(run)
             await settle(run, 600)
@@ -133,6 +156,8 @@ def test_no_card_number_is_taken_stored_sent_on_or_logged(
             assert all("[card number]" in str(each.message_id) for each in parked)
             found = {(table, text[:200]) for table, text in cells(run) if TRACES.search(text)}
             assert not found
+            assert any(b"GLASS" in blob for blob in blobs)
+            assert not any(TRACES.search(blob.decode("latin-1")) for blob in blobs)
 
     run_simulated(scenario())
     logged = [record for record in caplog.records if record.name.startswith("orderflow")]
