@@ -6,7 +6,7 @@ the death of its process would; the call's effect is then there (after) or not (
 
 import asyncio
 from collections import Counter
-from collections.abc import Awaitable, Callable, Coroutine, Iterator, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from contextvars import ContextVar
 from dataclasses import dataclass
 from typing import Literal
@@ -203,14 +203,12 @@ async def run_schedule(gates: Gates, handle: Handle, actions: Sequence[Action]) 
     return delivered
 
 
-def from_1() -> Iterator[int]:
-    """1, 2, 3 ... up to where a scenario must have ended."""
-    yield from range(1, 200)
-    raise AssertionError("the scenario does not end")
-
-
-def at_each_gate(scenario: Callable[[int], Coroutine[None, None, bool]]) -> None:
-    """Run it for the first gate, the second, ... until it answers that there was no such gate."""
-    for nth in from_1():
+def at_each_gate(scenario: Callable[[int], Coroutine[None, None, bool]], more_than: int = 0) -> None:
+    """Run it for the first gate, the second, ... until it answers that there was no such gate, which is the
+    one with a number above `more_than`.
+    """
+    for nth in range(1, 200):
         if not run_simulated(scenario(nth)):
+            assert nth > more_than
             return
+    raise AssertionError("the scenario does not end")

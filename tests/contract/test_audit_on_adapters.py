@@ -1,58 +1,18 @@
 """The audit trail on both documents adapters: long streams, pages that overlap or are gone, the record."""
 
-import base64
-from collections.abc import AsyncIterator
 from datetime import timedelta
-from pathlib import Path
 
-import pytest
-
-from adapters.azure.connections import Connection
-from adapters.azure.cosmos_client import cosmos_client
-from adapters.azure.documents import AzureDocuments
-from adapters.embedded.documents import EmbeddedDocuments
 from core.audit import Asked, put_on_record
 from core.chain import HASH
 from core.documents import Documents
 from core.json import JsonObject
-from emulator.clock import SystemClock
-from emulator.documents.engine import DocumentsEngine
-from emulator.documents.schema import SCHEMA
-from emulator.documents.topology import load_containers
-from emulator.metrics import Metrics
-from emulator.store import Store
-from emulator.wire.cosmos.server import CosmosServer
 from services.audit.trail import AuditTrail, VerifiedChain, read_trail
 from tests.audit_support import chain
-from tests.charges import Charges
 from tests.fakes import START, FakeBus
 from tests.order_support import COMPLETION, append, place
 from triggers.change_feed.audit import record_changes
 
-TOPOLOGY = Path(__file__).parents[2] / "topology" / "cosmos.json"
-KEY = base64.b64encode(b"a key for tests of 64 bytes".ljust(64)).decode()
 LATER = START + timedelta(hours=1)
-
-
-@pytest.fixture
-async def engine(tmp_path: Path) -> AsyncIterator[DocumentsEngine]:
-    store = Store(tmp_path / "store", schema=SCHEMA, synchronous="OFF")
-    yield DocumentsEngine(store, SystemClock(), load_containers(TOPOLOGY), Metrics())
-    await store.close()
-
-
-@pytest.fixture(params=["embedded", "azure"])
-async def documents(engine: DocumentsEngine, request: pytest.FixtureRequest) -> AsyncIterator[Documents]:
-    if request.param == "embedded":
-        yield EmbeddedDocuments(lambda: engine)
-        return
-    server = CosmosServer(engine, KEY)
-    await server.listen("127.0.0.1", 0)
-    endpoint = f"http://127.0.0.1:{server.port}/"
-    client = cosmos_client(Connection(endpoint, f"AccountEndpoint={endpoint};AccountKey={KEY};"))
-    yield AzureDocuments(client, "orderflow", Charges())
-    await client.close()
-    await server.close()
 
 
 async def brought(documents: Documents, entries: list[JsonObject], batch: int) -> None:

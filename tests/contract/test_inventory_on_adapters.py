@@ -1,28 +1,12 @@
 """Stock on both documents adapters: sold to the last piece and not beyond; all that a SKU can go through."""
 
 import asyncio
-import base64
 from collections import Counter
-from collections.abc import AsyncIterator
 from datetime import timedelta
-from pathlib import Path
 from typing import Any
 
-import pytest
-
-from adapters.azure.connections import Connection
-from adapters.azure.cosmos_client import cosmos_client
-from adapters.azure.documents import AzureDocuments
-from adapters.embedded.documents import EmbeddedDocuments
 from core.documents import Documents, Query
 from core.envelope import from_json
-from emulator.clock import SystemClock
-from emulator.documents.engine import DocumentsEngine
-from emulator.documents.schema import SCHEMA
-from emulator.documents.topology import load_containers
-from emulator.metrics import Metrics
-from emulator.store import Store
-from emulator.wire.cosmos.server import CosmosServer
 from services.inventory import handlers
 from services.inventory.csv_rows import parse
 from services.inventory.history import read_history
@@ -33,36 +17,12 @@ from services.inventory.low_stock import set_threshold
 from services.inventory.movements import Adjustment, Count, Receipt, book, set_on_hand
 from services.inventory.stock import read_stock
 from services.inventory.stock_levels import list_levels
-from tests.charges import Charges
 from tests.fakes import START, FakeBus, FakeClock
 from tests.fakes_blobs import FakeBlobs
 from tests.inventory_support import check_at_rest, release, reserve, restock
 from triggers.change_feed.inventory import project_changes
 
-TOPOLOGY = Path(__file__).parents[2] / "topology" / "cosmos.json"
-KEY = base64.b64encode(b"a key for tests of 64 bytes".ljust(64)).decode()
 ORDERS, PIECES = 1000, 700
-
-
-@pytest.fixture
-async def engine(tmp_path: Path) -> AsyncIterator[DocumentsEngine]:
-    store = Store(tmp_path / "store", schema=SCHEMA, synchronous="OFF")
-    yield DocumentsEngine(store, SystemClock(), load_containers(TOPOLOGY), Metrics())
-    await store.close()
-
-
-@pytest.fixture(params=["embedded", "azure"])
-async def documents(engine: DocumentsEngine, request: pytest.FixtureRequest) -> AsyncIterator[Documents]:
-    if request.param == "embedded":
-        yield EmbeddedDocuments(lambda: engine)
-        return
-    server = CosmosServer(engine, KEY)
-    await server.listen("127.0.0.1", 0)
-    endpoint = f"http://127.0.0.1:{server.port}/"
-    client = cosmos_client(Connection(endpoint, f"AccountEndpoint={endpoint};AccountKey={KEY};"))
-    yield AzureDocuments(client, "orderflow", Charges())
-    await client.close()
-    await server.close()
 
 
 class Stored:

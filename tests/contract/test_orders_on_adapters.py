@@ -1,9 +1,8 @@
 """Orders on both documents adapters: what a query finds, and streams that are long or old."""
 
-import base64
 import json
 import time
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -11,58 +10,18 @@ from pathlib import Path
 import pytest
 
 import core.contracts
-from adapters.azure.connections import Connection
-from adapters.azure.cosmos_client import cosmos_client
-from adapters.azure.documents import AzureDocuments
-from adapters.embedded.documents import EmbeddedDocuments
 from core.contracts import contract
 from core.decider import BrokenStream, Cause, Decider, Loaded, execute, load
 from core.documents import Documents
 from core.json import JsonObject
 from core.read_models import rebuild
-from emulator.clock import SystemClock
-from emulator.documents.engine import DocumentsEngine
-from emulator.documents.schema import SCHEMA
-from emulator.documents.topology import load_containers
 from emulator.metrics import Metrics
-from emulator.store import Store
-from emulator.wire.cosmos.server import CosmosServer
 from services.orders.decider import ORDERS
 from services.orders.events import OrderLine
 from services.orders.list_projection import ORDER_LIST
 from services.orders.views import Wanted, list_orders, read_history, read_order, read_order_at
-from tests.charges import Charges
 from tests.fakes import START, FakeClock
 from tests.order_support import COMPLETION, append, place
-
-TOPOLOGY = Path(__file__).parents[2] / "topology" / "cosmos.json"
-KEY = base64.b64encode(b"a key for tests of 64 bytes".ljust(64)).decode()
-
-
-@pytest.fixture
-def metrics() -> Metrics:
-    return Metrics()
-
-
-@pytest.fixture
-async def engine(tmp_path: Path, metrics: Metrics) -> AsyncIterator[DocumentsEngine]:
-    store = Store(tmp_path / "store", schema=SCHEMA, synchronous="OFF")
-    yield DocumentsEngine(store, SystemClock(), load_containers(TOPOLOGY), metrics)
-    await store.close()
-
-
-@pytest.fixture(params=["embedded", "azure"])
-async def documents(engine: DocumentsEngine, request: pytest.FixtureRequest) -> AsyncIterator[Documents]:
-    if request.param == "embedded":
-        yield EmbeddedDocuments(lambda: engine)
-        return
-    server = CosmosServer(engine, KEY)
-    await server.listen("127.0.0.1", 0)
-    endpoint = f"http://127.0.0.1:{server.port}/"
-    client = cosmos_client(Connection(endpoint, f"AccountEndpoint={endpoint};AccountKey={KEY};"))
-    yield AzureDocuments(client, "orderflow", Charges())
-    await client.close()
-    await server.close()
 
 
 async def listed(documents: Documents, wanted: Wanted, limit: int = 2) -> list[str]:

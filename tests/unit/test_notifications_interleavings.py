@@ -19,7 +19,6 @@ from tests.interleaving import (
     Gates,
     at_each_gate,
     crash_at,
-    from_1,
     overtake_at,
     run_schedule,
     schedules,
@@ -90,10 +89,7 @@ def test_a_crash_at_any_port_call_tells_the_customer_and_twice_only_if_it_struck
         assert 1 <= world.sent("email") <= 2
         return there
 
-    for nth in from_1():
-        if not run_simulated(scenario(nth)):
-            assert nth > 15
-            break
+    at_each_gate(scenario, more_than=15)
 
 
 @pytest.mark.parametrize("pause_s", [0.0, 5.0, 40.0])

@@ -19,7 +19,6 @@ from tests.interleaving import (
     Action,
     at_each_gate,
     crash_at,
-    from_1,
     overtake_at,
     run_schedule,
     schedules,
@@ -38,10 +37,7 @@ def test_a_crash_at_any_port_call_charges_at_most_once_and_answers(commands, dec
         await world.check(commands)
         return there
 
-    for nth in from_1():
-        if not run_simulated(scenario(nth)):
-            assert nth > 4 * len(commands)
-            break
+    at_each_gate(scenario, more_than=4 * len(commands))
 
 
 @pytest.mark.parametrize("lands_late", [False, True])
@@ -92,10 +88,7 @@ def test_a_crash_at_any_port_call_refunds_a_part_at_most_once_and_answers(comman
         await world.check(["charge", *commands])
         return there
 
-    for nth in from_1():
-        if not run_simulated(scenario(nth)):
-            assert nth > 4
-            break
+    at_each_gate(scenario, more_than=4)
 
 
 @pytest.mark.parametrize("lands_late", [False, True])

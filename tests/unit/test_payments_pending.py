@@ -24,7 +24,6 @@ from tests.interleaving import (
     Action,
     at_each_gate,
     crash_at,
-    from_1,
     overtake_at,
     run_schedule,
     schedules,
@@ -279,10 +278,7 @@ def test_a_crash_at_any_port_call_of_a_pending_charge_is_made_good(commands, can
         await world.check(commands)
         return there
 
-    for nth in from_1():
-        if not run_simulated(scenario(nth)):
-            assert nth > 4 * len(commands)
-            break
+    at_each_gate(scenario, more_than=4 * len(commands))
 
 
 @pytest.mark.parametrize("pause_s", [0.0, 11.5])

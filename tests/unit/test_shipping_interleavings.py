@@ -11,7 +11,6 @@ from tests.interleaving import (
     Action,
     at_each_gate,
     crash_at,
-    from_1,
     overtake_at,
     run_schedule,
     schedules,
@@ -30,10 +29,7 @@ def test_a_crash_at_any_port_call_creates_at_most_one_shipment_and_answers(comma
         await world.check(commands)
         return there
 
-    for nth in from_1():
-        if not run_simulated(scenario(nth)):
-            assert nth > 4 * len(commands)
-            break
+    at_each_gate(scenario, more_than=4 * len(commands))
 
 
 @pytest.mark.parametrize("lands_late", [False, True])

@@ -29,7 +29,6 @@ from tests.interleaving import (
     Action,
     at_each_gate,
     crash_at,
-    from_1,
     overtake_at,
     run_schedule,
     schedules,
@@ -198,10 +197,7 @@ def test_a_crash_at_any_port_call_loses_no_news_and_tells_each_once(names):
         await check(world, ["create", *names])
         return there
 
-    for nth in from_1():
-        if not run_simulated(scenario(nth)):
-            assert nth > 4 * len(names)
-            break
+    at_each_gate(scenario, more_than=4 * len(names))
 
 
 @pytest.mark.parametrize("others", [["arrives"], ["goes-back"], ["moves", "goes-back"]], ids="+".join)

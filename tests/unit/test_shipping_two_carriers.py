@@ -27,7 +27,6 @@ from tests.interleaving import (
     Action,
     at_each_gate,
     crash_at,
-    from_1,
     overtake_at,
     run_schedule,
     schedules,
@@ -84,10 +83,7 @@ def test_with_two_carriers_a_crash_at_any_port_call_leaves_one_shipment_at_most(
         await world.check(commands)
         return there
 
-    for nth in from_1():
-        if not run_simulated(scenario(nth)):
-            assert nth > 4 * len(commands)
-            break
+    at_each_gate(scenario, more_than=4 * len(commands))
 
 
 @pytest.mark.parametrize("refuses", [False, True])
