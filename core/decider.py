@@ -30,6 +30,7 @@ from core.documents import (
     Upsert,
     Where,
     WriteOperation,
+    each_page,
 )
 from core.envelope import Envelope, from_object, to_json
 from core.json import Json, JsonObject
@@ -211,12 +212,8 @@ async def history[S, C, E](
     """Every event in version order, upcast. Raises BrokenStream when one is missing."""
     events: list[RecordedEvent] = []
     query = Query(where=(Where("kind", "=", "event"),), partition=stream, order_by="version", limit=PAGE)
-    while True:
-        page = await documents.query(decider.container, query)
+    async for page in each_page(documents, decider.container, query):
         events.extend(read_event(item) for item in page.items)
-        if page.continuation is None:
-            break
-        query = Query(query.where, stream, "version", limit=PAGE, continuation=page.continuation)
     for expected, event in enumerate(events, start=1):
         if event.version != expected:
             raise BrokenStream(f"stream {stream}: version {expected} is missing")

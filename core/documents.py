@@ -5,8 +5,8 @@ a string `id`, unique within its partition. The store adds `_etag` and `_ts` (ep
 write) to what it returns.
 """
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import AsyncIterator, Sequence
+from dataclasses import dataclass, replace
 from typing import Literal, Protocol
 
 from core.json import Json, JsonObject
@@ -239,3 +239,20 @@ class Documents(Protocol):
     async def query(self, container: str, query: Query) -> Page:
         """Raises BadDocumentRequest for a continuation of another query."""
         ...
+
+
+async def each_page(
+    documents: Documents, container: str, query: Query, most: int | None = None
+) -> AsyncIterator[Page]:
+    """What a query finds, page by page, one request each; no more than `most` of them.
+
+    A page may be short, even empty, and not the last.
+    """
+    taken = 0
+    while most is None or taken < most:
+        page = await documents.query(container, query)
+        yield page
+        taken += 1
+        if page.continuation is None:
+            return
+        query = replace(query, continuation=page.continuation)

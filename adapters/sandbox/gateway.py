@@ -39,7 +39,7 @@ from adapters.sandbox.behaviour import (
 )
 from core.bus import Bus
 from core.clock import Clock
-from core.documents import Documents, PreconditionFailed, Query, SetField, Where
+from core.documents import Documents, PreconditionFailed, Query, SetField, Where, each_page
 from core.envelope import to_message
 from core.json import Json, JsonObject
 from services.payments.gateway import (
@@ -173,16 +173,11 @@ class SandboxGateway(PaymentGateway):
 
     async def movements(self, since: datetime, until: datetime) -> AsyncIterator[Movement]:
         where = (Where("kind", "=", "charge"), Where("moved_at", ">=", since.isoformat()))
-        continuation: str | None = None
-        while True:
-            page = await self._documents.query(CONTAINER, Query(where, limit=200, continuation=continuation))
+        async for page in each_page(self._documents, CONTAINER, Query(where, limit=200)):
             for charge in page.items:
                 for movement in _movements(charge):
                     if since <= movement.at < until:
                         yield movement
-            if page.continuation is None:
-                return
-            continuation = page.continuation
 
     async def _told(self, charge: JsonObject) -> Charged | Declined | Pending:
         """What the charge is now. While it is pending its webhook is sent (again: it may have been lost)."""

@@ -19,7 +19,7 @@ from typing import Literal, TypedDict, cast
 
 from core.audit import CONTAINER, ENTRY
 from core.decider import Rejection
-from core.documents import BadDocumentRequest, Documents, Query, Where
+from core.documents import BadDocumentRequest, Documents, Query, Where, each_page
 from core.json import Json, JsonObject, Timestamp
 from services.audit.ends import CHAINS, End, end_of, written_at
 from services.audit.pages import PAGE
@@ -171,19 +171,9 @@ async def _recorded(documents: Documents, stream: str) -> AsyncIterator[JsonObje
 
 
 async def _all(documents: Documents, query: Query) -> AsyncIterator[JsonObject]:
-    while True:
-        page = await documents.query(CONTAINER, query)
+    async for page in each_page(documents, CONTAINER, query):
         for item in page.items:
             yield item
-        if page.continuation is None:
-            return
-        query = Query(
-            query.where,
-            query.partition,
-            query.order_by,
-            limit=query.limit,
-            continuation=page.continuation,
-        )
 
 
 async def _against_end(documents: Documents, stream: str, trail: Trail, now: datetime) -> Break | None:

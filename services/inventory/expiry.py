@@ -8,7 +8,7 @@ from datetime import datetime
 
 from core.bus import Bus
 from core.concurrency import gather_bounded
-from core.documents import Documents, Query, Where
+from core.documents import Documents, Query, Where, each_page
 from core.envelope import to_message
 from core.json import JsonObject
 from core.telemetry import bind, log
@@ -38,13 +38,9 @@ async def finish_due(documents: Documents, bus: Bus, now: datetime) -> int:
 
     query = Query(where=(Where("due_at", "<=", reservation.timestamp(now)),), order_by="due_at", limit=PAGE)
     finished = 0
-    for _ in range(PAGES_PER_RUN):
-        page = await documents.query(reservation.CONTAINER, query)
+    async for page in each_page(documents, reservation.CONTAINER, query, PAGES_PER_RUN):
         await gather_bounded(finish_one, page.items, AT_ONCE)
         finished += len(page.items)
-        if page.continuation is None:
-            break
-        query = Query(query.where, None, "due_at", limit=PAGE, continuation=page.continuation)
     if finished:
         log(logger, logging.WARNING, "reservations finished by the timer", count=finished)
     return finished

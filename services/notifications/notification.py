@@ -20,7 +20,7 @@ from typing import Literal
 
 from pydantic import TypeAdapter
 
-from core.documents import Documents, Query, Where
+from core.documents import Documents, Query, Where, each_page
 from core.json import Json, JsonObject
 from services.notifications.channels import ChannelName
 
@@ -217,20 +217,10 @@ async def of_subject(
     continuation of something else."""
     where = (Where("type", "=", NOTIFICATION),)
     query = Query(where, subject, "created_at", limit=limit, continuation=continuation)
-    return await _page(documents, query)
+    page = await documents.query(CONTAINER, query)
+    return [from_item(item) for item in page.items], page.continuation
 
 
 async def _all(documents: Documents, query: Query) -> Sequence[Notification]:
-    """Of what there are few; a page may be short, even empty, and not the last."""
-    found: list[Notification] = []
-    while True:
-        page, continuation = await _page(documents, query)
-        found += page
-        if continuation is None:
-            return found
-        query = replace(query, continuation=continuation)
-
-
-async def _page(documents: Documents, query: Query) -> tuple[Sequence[Notification], str | None]:
-    page = await documents.query(CONTAINER, query)
-    return [from_item(item) for item in page.items], page.continuation
+    """Of what there are few."""
+    return [from_item(item) async for page in each_page(documents, CONTAINER, query) for item in page.items]

@@ -22,6 +22,7 @@ from core.documents import (
     Query,
     Replace,
     Where,
+    each_page,
 )
 from core.json import JsonObject
 from services.notifications.builtin import BUILT_IN
@@ -45,7 +46,7 @@ class UnknownTemplate(Rejection):
 
 
 @dataclass(frozen=True, slots=True)
-class Chosen:
+class ChosenTemplate:
     """`version` is 0 for the one that comes with the app."""
 
     kind: str
@@ -62,34 +63,31 @@ class Chosen:
 _templates = TypeAdapter(Template)
 
 
-async def choose(documents: Documents, kind: str, channel: ChannelName, locale: str) -> Chosen:
+async def choose(documents: Documents, kind: str, channel: ChannelName, locale: str) -> ChosenTemplate:
     """The one of the locale, else of what stands in for it; in each a saved one goes before the app's own.
     One request."""
-    saved: dict[str, JsonObject] = {}
-    continuation = None
-    while True:
-        where = (Where("channel", "=", channel), Where("active", "=", True))
-        page = await documents.query(CONTAINER, Query(where, partition=kind, continuation=continuation))
-        saved |= {str(item["locale"]): item for item in page.items}
-        continuation = page.continuation
-        if continuation is None:
-            break
+    query = Query((Where("channel", "=", channel), Where("active", "=", True)), partition=kind)
+    saved = {
+        str(item["locale"]): item
+        async for page in each_page(documents, CONTAINER, query)
+        for item in page.items
+    }
     return _chosen(saved, kind, channel, locale)
 
 
-def _chosen(saved: Mapping[str, JsonObject], kind: str, channel: ChannelName, locale: str) -> Chosen:
+def _chosen(saved: Mapping[str, JsonObject], kind: str, channel: ChannelName, locale: str) -> ChosenTemplate:
     for each in locales_of(locale):
         if each in saved:
             return _from_item(saved[each])
         built_in = BUILT_IN.get((kind, channel, each))
         if built_in is not None:
-            return Chosen(kind, channel, each, 0, built_in)
+            return ChosenTemplate(kind, channel, each, 0, built_in)
     raise AssertionError(f"no built-in template of {kind} for {channel} in English")
 
 
 async def save(
     documents: Documents, kind: str, channel: ChannelName, locale: str, template: Template, now: datetime
-) -> Chosen:
+) -> ChosenTemplate:
     """Make this the current one. The same again changes nothing. Raises TemplateRefused."""
     found = faults(kind, channel, template)
     if found:
@@ -101,7 +99,7 @@ async def save(
             if chosen.template == template:
                 return chosen
         version = 1 if current is None else _version(current) + 1
-        chosen = Chosen(kind, channel, locale, version, template)
+        chosen = ChosenTemplate(kind, channel, locale, version, template)
         try:
             await _store(documents, chosen, current, now)
         except (DocumentConflict, PreconditionFailed):
@@ -124,13 +122,13 @@ async def withdraw(documents: Documents, kind: str, channel: ChannelName, locale
 
 async def read_version(
     documents: Documents, kind: str, channel: ChannelName, locale: str, version: int
-) -> Chosen:
+) -> ChosenTemplate:
     """Raises UnknownTemplate."""
     if version == 0:
         built_in = BUILT_IN.get((kind, channel, locale))
         if built_in is None:
             raise UnknownTemplate
-        return Chosen(kind, channel, locale, 0, built_in)
+        return ChosenTemplate(kind, channel, locale, 0, built_in)
     try:
         stored = await documents.read(CONTAINER, kind, f"{channel}:{locale}:{version}")
     except DocumentNotFound as error:
@@ -145,7 +143,9 @@ async def _current(documents: Documents, kind: str, channel: ChannelName, locale
         return None
 
 
-async def _store(documents: Documents, chosen: Chosen, current: JsonObject | None, now: datetime) -> None:
+async def _store(
+    documents: Documents, chosen: ChosenTemplate, current: JsonObject | None, now: datetime
+) -> None:
     id = f"{chosen.channel}:{chosen.locale}"
     item: JsonObject = {
         "kind": chosen.kind,
@@ -161,11 +161,11 @@ async def _store(documents: Documents, chosen: Chosen, current: JsonObject | Non
     await documents.batch(CONTAINER, chosen.kind, [put, version])
 
 
-def _from_item(item: JsonObject) -> Chosen:
-    return _chosen_items.validate_python({name: item[name] for name in Chosen.__slots__})
+def _from_item(item: JsonObject) -> ChosenTemplate:
+    return _chosen_items.validate_python({name: item[name] for name in ChosenTemplate.__slots__})
 
 
-_chosen_items = TypeAdapter(Chosen)
+_chosen_items = TypeAdapter(ChosenTemplate)
 
 
 def _version(item: JsonObject) -> int:

@@ -4,7 +4,7 @@ from collections.abc import AsyncIterator, Sequence
 from datetime import datetime
 from typing import cast
 
-from core.documents import Documents, Query, Where
+from core.documents import Documents, Query, Where, each_page
 from core.json import JsonObject
 from services.orders.decider import ORDERS
 from services.orders.returns import ENDED
@@ -37,10 +37,5 @@ async def _snapshots(
     documents: Documents, before: datetime, where: tuple[Where, ...]
 ) -> AsyncIterator[Sequence[JsonObject]]:
     where = (Where("kind", "=", "snapshot"), Where("updated_at", "<", before.isoformat()), *where)
-    continuation = None
-    while True:
-        page = await documents.query(ORDERS.container, Query(where, limit=PAGE, continuation=continuation))
+    async for page in each_page(documents, ORDERS.container, Query(where, limit=PAGE)):
         yield page.items
-        if page.continuation is None:
-            return
-        continuation = page.continuation

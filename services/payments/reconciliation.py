@@ -17,7 +17,7 @@ from pydantic import TypeAdapter
 from core.bus import Bus
 from core.contracts import contract, contract_name, decode, encode
 from core.decider import load, read_event
-from core.documents import DocumentConflict, DocumentNotFound, Documents, Query, SetField, Where
+from core.documents import DocumentConflict, DocumentNotFound, Documents, Query, SetField, Where, each_page
 from core.envelope import to_message, wrap
 from core.json import JsonObject
 from core.telemetry import log
@@ -165,11 +165,7 @@ async def _recorded(documents: Documents, since: datetime, until: datetime) -> A
             Where("time", ">=", since.isoformat()),
             Where("time", "<", until.isoformat()),
         )
-        continuation: str | None = None
-        while True:
-            page = await documents.query(
-                PAYMENTS.container, Query(where, limit=PAGE, continuation=continuation)
-            )
+        async for page in each_page(documents, PAYMENTS.container, Query(where, limit=PAGE)):
             for item in page.items:
                 event = read_event(item)
                 told: Charged | Refunded | PartRefunded = event.data
@@ -183,9 +179,6 @@ async def _recorded(documents: Documents, since: datetime, until: datetime) -> A
                         told.currency,
                         event.time,
                     )
-            continuation = page.continuation
-            if continuation is None:
-                break
 
 
 async def _confirmed(

@@ -8,7 +8,7 @@ from typing import cast
 
 from core.bus import Bus
 from core.contracts import contract_name
-from core.documents import Documents, Query, Where
+from core.documents import Documents, Query, Where, each_page
 from core.envelope import Envelope, command_id, to_message, wrap
 from core.json import JsonObject
 from core.telemetry import child_traceparent, root_traceparent
@@ -48,16 +48,12 @@ async def _ask(
     check: Callable[[str, int], CheckParcel | CheckBookings],
     now: datetime,
 ) -> int:
-    asked, continuation = 0, None
-    for _ in range(PAGES_PER_RUN):
-        query = Query((Where("kind", "=", "snapshot"), *where), limit=PAGE, continuation=continuation)
-        page = await documents.query(SHIPMENTS.container, query)
+    asked = 0
+    query = Query((Where("kind", "=", "snapshot"), *where), limit=PAGE)
+    async for page in each_page(documents, SHIPMENTS.container, query, PAGES_PER_RUN):
         if page.items:
             await bus.send(QUEUE, [to_message(_command(check, item, now)) for item in page.items])
         asked += len(page.items)
-        continuation = page.continuation
-        if continuation is None:
-            break
     return asked
 
 

@@ -24,7 +24,7 @@ from services.notifications.rendering import (
     render,
 )
 from services.notifications.templates import (
-    Chosen,
+    ChosenTemplate,
     TemplateRefused,
     choose,
     read_version,
@@ -83,16 +83,6 @@ class NotificationKinds(TypedDict):
     filters: list[str]
 
 
-class TemplateView(TypedDict):
-    """`version` is 0 for the one that comes with the app."""
-
-    kind: str
-    channel: ChannelName
-    locale: str
-    version: int
-    template: Template
-
-
 class RenderedMessage(TypedDict):
     """The parts that the channel has."""
 
@@ -102,7 +92,7 @@ class RenderedMessage(TypedDict):
 
 
 LISTED = Answer(NotificationKinds)
-SHOWN = Answer(TemplateView)
+SHOWN = Answer(ChosenTemplate)
 RENDERED = Answer(RenderedMessage)
 
 ROUTE = "notification-templates/{kind}/{channel}/{locale}"
@@ -199,11 +189,11 @@ async def _get(documents: Documents, req: func.HttpRequest) -> func.HttpResponse
     kind, channel, locale = _named(req)
     wanted = req.params.get("version")
     if wanted is None:
-        return SHOWN(shown(await choose(documents, kind, channel, locale)))
+        return SHOWN(await choose(documents, kind, channel, locale))
     version = whole_number(wanted, 0, MAX_VERSION)
     if version is None:
         raise BadRequest([FieldError("version", "must be a whole number; 0 is the one of the app")])
-    return SHOWN(shown(await read_version(documents, kind, channel, locale, version)))
+    return SHOWN(await read_version(documents, kind, channel, locale, version))
 
 
 async def _put(documents: Documents, clock: Clock, req: func.HttpRequest) -> func.HttpResponse:
@@ -214,7 +204,7 @@ async def _put(documents: Documents, clock: Clock, req: func.HttpRequest) -> fun
         async with recording(documents, asked, clock.now()) as record:
             saved = await save(documents, kind, channel, locale, template, clock.now())
             record["version"] = saved.version
-        return SHOWN(shown(saved))
+        return SHOWN(saved)
     except TemplateRefused as error:
         raise BadRequest([FieldError(fault.part, fault.rule) for fault in error.faults]) from error
 
@@ -230,7 +220,7 @@ async def _withdraw(documents: Documents, clock: Clock, req: func.HttpRequest) -
     asked = _asked(kind, channel, locale, "withdraw_template")
     async with recording(documents, asked, clock.now()):
         await withdraw(documents, kind, channel, locale)
-    return SHOWN(shown(await choose(documents, kind, channel, locale)))
+    return SHOWN(await choose(documents, kind, channel, locale))
 
 
 async def _preview(documents: Documents, req: func.HttpRequest) -> func.HttpResponse:
@@ -270,13 +260,3 @@ def _named(req: func.HttpRequest) -> tuple[str, ChannelName, str]:
     if not is_locale(locale):
         raise BadRequest([FieldError("locale", "must be a language tag as en or de-AT")])
     return kind, cast("ChannelName", channel), locale
-
-
-def shown(chosen: Chosen) -> TemplateView:
-    return {
-        "kind": chosen.kind,
-        "channel": chosen.channel,
-        "locale": chosen.locale,
-        "version": chosen.version,
-        "template": chosen.template,
-    }
