@@ -46,6 +46,7 @@ class EasyPostRequests:
     """
 
     def __init__(self, api_key: str, api: str, timeout_s: float) -> None:
+        # Its annotations want whole seconds, which requests does not, and its hooks have none.
         self._client = easypost.EasyPostClient(api_key, api_base=api, timeout=timeout_s)  # type: ignore[arg-type]
         # The library repeats what only reads by itself, which its settings cannot switch off; repeats are the
         # policy's. A longer prefix goes before the library's.

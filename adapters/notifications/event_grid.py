@@ -40,7 +40,7 @@ def read_events(body: bytes) -> Posted:
     for index, event in enumerate(events):
         data = event.get("data")
         if not isinstance(data, dict):
-            raise ValueError(f"{index}.data: must be an object")  # noqa: TRY004
+            raise ValueError(f"{index}.data: must be an object")  # noqa: TRY004  (of what came, not of ours)
         kind = event.get("eventType")
         if kind == VALIDATION:
             return Posted(validation_code=_text(data, "validationCode", f"{index}.data"))

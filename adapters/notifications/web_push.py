@@ -27,7 +27,7 @@ def read_vapid_key(text: str) -> Vapid:
     try:
         raw = base64.urlsafe_b64decode(text + "=" * (-len(text) % 4))
         if len(raw) != 32:
-            raise ValueError  # noqa: TRY301
+            raise ValueError  # noqa: TRY301  (said once, below)
         return Vapid.from_raw(text.encode())
     except (ValueError, VapidException):
         raise ValueError("must be the 32 bytes of a private key in base64url") from None

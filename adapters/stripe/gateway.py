@@ -42,7 +42,7 @@ class StripeGateway(PaymentGateway):
         self._return_url = return_url
 
     async def close(self) -> None:
-        await self._http.close_async()  # type: ignore[no-untyped-call]
+        await self._http.close_async()  # type: ignore[no-untyped-call]  # it has no annotations
 
     async def keep(self, customer_id: str, token: str) -> Card | None:
         """A PaymentMethod is good for one charge, unless it is attached to a Customer, who is named in each.
