@@ -48,6 +48,7 @@ class OneTurn(WriteTurn):
 
     async def acquire(self) -> None:
         if not self.take_if_free():
+            self._freed.clear()  # of the turns before
             self.waited_for.set()
             await self._freed.wait()
 
